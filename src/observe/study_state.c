@@ -36,12 +36,15 @@ static gr_status refuse(const char *path) {
     return gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
 }
 
-/* Without fsync: it is written every few seconds, by a process that others wait for. */
+/* Without fsync: it is written every few seconds, by a process that others wait for. Whatever lies
+ * by the temporary name is nobody's: a pipe is not waited for, nor is a file by another name cut.
+ */
 static gr_status replace(const char *path, const char *text, size_t n) {
     gr_status status = GR_OK;
     char *temporary = NULL;
     GR_TRY(gr_text_format(&temporary, "%s.tmp", path));
-    const int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    (void)unlink(temporary);
+    const int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     if (fd < 0) {
         status = refuse(temporary);
         goto out;

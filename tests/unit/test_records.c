@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How events name silos, and that none of them ends a run. */
+/* How events name silos, that none of them ends a run, and how a party's state is written. */
 #include "federation/run.h"
+
+#include <granary/study_state.h>
+
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "scratch.h"
 
@@ -101,6 +106,76 @@ START_TEST(no_event_ends_a_run) {
 }
 END_TEST
 
+static void write_round(uint32_t round, gr_status expected) {
+    struct gr_study_state state = {.study = "trial", .party = "site-a", .phase = "running"};
+    state.round = round;
+    ck_assert_int_eq(gr_study_state_write(scratch, &state), expected);
+}
+
+static uint32_t read_round(void) {
+    struct gr_study_state state;
+    MUST(gr_study_state_read(scratch, &state));
+    const uint32_t round = state.round;
+    gr_study_state_release(&state);
+    return round;
+}
+
+/* By either of its names lies something else: nobody waits, and nobody else's file is written. */
+START_TEST(a_state_replaces_what_lies_there) {
+    static const char *const names[] = {"status.json", "status.json.tmp"};
+    struct stat is;
+    for (uint32_t i = 0; i < 2; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s/%s", scratch, names[i]);
+        spill(in_scratch("other"), "mine", 4);
+        ck_assert_int_eq(symlink(in_scratch("other"), name), 0);
+        write_round(10 * i + 1, GR_OK);
+        ck_assert_uint_eq(read_round(), 10 * i + 1);
+        remove(name);
+        ck_assert_int_eq(link(in_scratch("other"), name), 0);
+        write_round(10 * i + 2, GR_OK);
+        ck_assert_uint_eq(read_round(), 10 * i + 2);
+        remove(name);
+        ck_assert_int_eq(mkfifo(name, 0600), 0);
+        write_round(10 * i + 3, GR_OK);
+        ck_assert_uint_eq(read_round(), 10 * i + 3);
+        size_t n;
+        char *text = slurp(in_scratch("other"), &n);
+        ck_assert_uint_eq(n, 4);
+        ck_assert_mem_eq(text, "mine", 4);
+        gr_free(text);
+        remove(name);
+        mkdir(name, 0700);
+        write_round(10 * i + 4, GR_ERROR_WRITE);
+        ck_assert_int_eq(rmdir(name), 0);
+        remove(in_scratch("other"));
+    }
+    write_round(50, GR_OK);
+    ck_assert_int_eq(stat(in_scratch("status.json"), &is), 0);
+    ck_assert_uint_eq(is.st_mode & 07777 & ~0640U, 0);
+}
+END_TEST
+
+/* A limit of file size stands for a disk that is full: the state before stays, and nothing else. */
+START_TEST(a_full_disk_leaves_the_state_before) {
+    const struct gr_study_state state = {.study = "trial", .party = "site-a", .round = 8};
+    struct rlimit limit;
+    write_round(7, GR_OK);
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    for (rlim_t most = 0; most < 150; most += 37) {
+        const struct rlimit small = {most, limit.rlim_max};
+        const bool set = setrlimit(RLIMIT_FSIZE, &small) == 0;
+        const gr_status status = gr_study_state_write(scratch, &state);
+        setrlimit(RLIMIT_FSIZE, &limit); /* Check itself writes to a file */
+        ck_assert(set);
+        ck_assert_int_eq(status, GR_ERROR_WRITE);
+        ck_assert_uint_eq(read_round(), 7);
+        ck_assert(access(in_scratch("status.json.tmp"), F_OK) != 0);
+    }
+}
+END_TEST
+
 int main(void) {
     if (gr_base_start() != GR_OK) return 1;
     Suite *suite = suite_create("records");
@@ -111,6 +186,8 @@ int main(void) {
     tcase_add_test(tcase, comes_back);
     tcase_add_test(tcase, a_million);
     tcase_add_test(tcase, no_event_ends_a_run);
+    tcase_add_test(tcase, a_state_replaces_what_lies_there);
+    tcase_add_test(tcase, a_full_disk_leaves_the_state_before);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
