@@ -88,8 +88,9 @@ struct gr_option {
 
 enum {
     GR_COMMAND_MPI = 1,
-    GR_COMMAND_LONG = 2, /* a signal stops it in order, and what it prints is no result */
-    GR_COMMAND_FILES = 4 /* files follow the word that is its first argument */
+    GR_COMMAND_LONG = 2,  /* a signal stops it in order, and what it prints is no result */
+    GR_COMMAND_FILES = 4, /* files follow the word that is its first argument */
+    GR_COMMAND_OPEN = 8   /* what it writes is for others to read, as far as the umask says */
 };
 
 struct gr_command {

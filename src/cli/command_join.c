@@ -5,7 +5,6 @@
 #include <granary/policy.h>
 #include <granary/release.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -169,7 +168,6 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
     uint32_t party;
     int lock = -1;
     GR_TRY(read_words(invocation, &words));
-    umask(umask(0) | S_IWGRP | S_IRWXO); /* nothing that a site keeps is for others */
     GR_TRY(gr_site_load(words.site_path, &site));
     GR_TRY(gr_study_load(words.study_path, &study));
     GR_TRY(gr_site_find(study, site, &party));

@@ -450,7 +450,7 @@ const struct gr_command gr_commands[] = {
          "example: granary keygen keys\n"},
     {.name = "study",
      .run = gr_command_study,
-     .flags = GR_COMMAND_FILES,
+     .flags = GR_COMMAND_FILES | GR_COMMAND_OPEN,
      .summary = "sign, show or try out a study between institutions; tell how it stands",
      .usage = "usage: granary study sign STUDY --key DIR [--before STUDY]\n"
               "       granary study show STUDY\n"

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FINALIZE_S = 30, FINALIZE_LOST_S = 5 }; /* for MPI_Finalize, without and after a loss */
@@ -113,6 +114,12 @@ static int end(gr_status status) {
     return (int)status;
 }
 
+/* Tables, models, records, predictions: 0640 and folders 0750 at most. What is to be handed on says
+ * so by its own mode. */
+static void keep_from_others(void) {
+    umask(umask(0) | S_IWGRP | S_IRWXO);
+}
+
 /* Commands without MPI never start it: `granary inspect` works on hosts where MPI does not. */
 int main(int argc, char **argv) {
     struct gr_invocation invocation = {.world = MPI_COMM_NULL};
@@ -136,6 +143,7 @@ int main(int argc, char **argv) {
     if (status == GR_OK && asks_for_help(argc, argv)) return end(gr_help(1, argv + 1));
     invocation.argc = argc - 1;
     invocation.argv = argv + 1;
+    if (!(command->flags & GR_COMMAND_OPEN)) keep_from_others();
     if (status == GR_OK && (command->flags & GR_COMMAND_MPI))
         return (int)gr_run_with_mpi(command->run, command->flags & GR_COMMAND_LONG, &invocation);
     if (status == GR_OK) status = command->run(&invocation);

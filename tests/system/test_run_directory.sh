@@ -23,6 +23,15 @@ done
 check "nothing names this host" bash -c "! grep -rq \"\$(hostname)\" '$run'"
 check "the report shows no path" bash -c "! grep -qE 'train-images|test-images' '$run/report.html'"
 check "no temporary files" equal "$(find "$run" -name '*.tmp' | wc -l)" 0
+# Whatever the umask is, what comes of data is for its owner and group at most.
+(
+    umask 000
+    exits 0 "$GRANARY" run small.yaml -n 2 --run open/run --quiet --set checkpoint.every=1
+    exits 0 "$GRANARY" import --features test-images --labels test-labels -o open/table.h5
+    exits 0 "$GRANARY" predict open/run/model.h5 --features test-images -o open/answers.csv
+)
+check "there is a run, a table, a prediction" ls -d open/run/model.h5 open/run/checkpoints/*.h5 open/table.h5 open/answers.csv >/dev/null
+check "which others may not read, nor the group write" equal "$(find open -perm /027 -printf '%m %p\n')" ""
 check "inspect the run" exits 0 "$GRANARY" inspect "$run"
 check "inspect the model" exits 0 "$GRANARY" inspect "$run/model.h5"
 check "it shows the tensors" prints "dense0.weight"

@@ -70,6 +70,7 @@ check "what it has given" prints "18  update"
 check "and in how many rounds" bash -c 'grep -q "journal      [0-9][0-9]* rounds given" "$0"' "$OUT"
 check "the coordinator's names no host, path or account" bash -c '! grep -qF -e "$(hostname)" -e "$PWD" -e "$HOME/" run/status.json'
 check "nobody else may read it" equal "$(stat -c %a run/status.json)" 640
+check "nor anything else of a party, in folders of its own" equal "$(find run own-? -perm /027 -printf '%m %p\n')" ""
 kill $first; wait $first; code=$?
 check "stopped by a signal: exit code 75" equal $code 75
 check "it is known" becomes run '["phase"]' stopped
