@@ -207,8 +207,7 @@ static bool are_riders(const struct gr_comm *comm, int slot, const void *values,
     if (n != N_SUMS) return false;
     memcpy(sums, values, sizeof sums);
     if (sums[FAILED] != 0 || sums[BETWEEN] != 0 || sums[TOOK] < 0) return false;
-    if (!gr_link_has_members(comm->link, gr_comm_party(comm, slot), sums[MEMBERS], call->n_members))
-        return false;
+    if (!gr_link_has_members(comm->link, gr_comm_party(comm, slot), sums[MEMBERS])) return false;
     if (call->aggregator->stage.apply) return true;
     const double most = weight_max * call->n_members;
     return sums[EXAMPLES] >= 0 && sums[EXAMPLES] <= (int64_t)1 << 60 &&

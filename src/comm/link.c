@@ -18,9 +18,12 @@
 /* Of a part; letters are sealed whole, so a larger one would keep the next from being on its way.
  */
 enum { PARCEL_BYTES = 1 << 20 };
-/* Bytes of messages that nobody awaits yet, from all slots: a sum's window and what announces it.
+/*
+ * Bytes of messages that nobody awaits yet, of a party: a sum's window and what announces it. Each
+ * has its own, or one could take all, and another be given up for the next. However short, one
+ * counts as some: a list of millions is walked through for each that comes.
  */
-static const size_t held_most = (size_t)256 << 20;
+static const size_t held_most = (size_t)256 << 20, held_least = 64 << 10;
 
 /* The last two are within a job. Of FAREWELL the tag is the status for which the job leaves; LEFT
  * is of its gateway: the party of the slot that it is from has left. */
@@ -54,7 +57,6 @@ struct gr_link {
     struct gr_awaited
         *awaited; /* in the order in which they were; owned by their callers' requests */
     struct unawaited *arrivals; /* in the order in which they came; owned */
-    size_t held;                /* bytes of these */
 };
 
 /* ---- slots ------------------------------------------------------------------------------------
@@ -85,12 +87,7 @@ void gr_link_add_member(struct gr_link *link, int slot) {
     link->jobs[gr_link_party(link, slot)].members++;
 }
 
-bool gr_link_has_members(const struct gr_link *link, uint32_t party, int64_t found,
-                         uint32_t n_members) {
-    uint64_t all = 0;
-    for (uint32_t p = 0; p < link->study->n_parties; p++)
-        all += link->jobs[p].members;
-    if (all != n_members) return found >= 0 && found <= (int64_t)n_members;
+bool gr_link_has_members(const struct gr_link *link, uint32_t party, int64_t found) {
     return found == (int64_t)link->jobs[party].members;
 }
 
@@ -309,6 +306,22 @@ static struct unawaited *find_arrival(const struct gr_link *link, const struct p
     return a;
 }
 
+static size_t weight_of(const struct unawaited *arrival) {
+    return arrival->n > held_least ? arrival->n : held_least;
+}
+
+static size_t *held_of(struct gr_link *link, int slot) {
+    return &link->jobs[gr_link_party(link, slot)].held;
+}
+
+/* Takes one out of the list. */
+static void drop_arrival(struct gr_link *link, struct unawaited **at) {
+    struct unawaited *arrival = *at;
+    *at = arrival->next;
+    *held_of(link, arrival->slot) -= weight_of(arrival);
+    gr_free(arrival);
+}
+
 static gr_status keep_part(struct gr_comm *comm, const struct parcel_head *head, const void *bytes,
                            size_t n) {
     gr_status status = GR_OK;
@@ -316,12 +329,13 @@ static gr_status keep_part(struct gr_comm *comm, const struct parcel_head *head,
     struct unawaited *arrival = find_arrival(link, head);
     if (!arrival) {
         if (head->offset != 0) return refuse(comm, head->from, "begins in its middle");
-        if (head->total > held_most - link->held)
+        const size_t room = held_most - *held_of(link, head->from);
+        if (head->total > room || held_least > room)
             return refuse(comm, head->from, "is more than may wait");
         GR_TRY(gr_allocate(1, sizeof *arrival + head->total, "a message", &arrival));
         *arrival = (struct unawaited){
             .slot = head->from, .tag = head->tag, .epoch = head->epoch, .n = head->total};
-        link->held += arrival->n;
+        *held_of(link, head->from) += weight_of(arrival);
         struct unawaited **end = &link->arrivals;
         while (*end)
             end = &(*end)->next;
@@ -391,6 +405,17 @@ static void tell_left(struct gr_comm *comm, uint32_t party) {
     }
 }
 
+/* Of a party that has left: what will never be whole, and what is for epochs that it is not of. */
+static void drop_torn(struct gr_comm *comm, uint32_t party) {
+    struct unawaited **at = &comm->link->arrivals;
+    while (*at)
+        if (gr_link_party(comm->link, (*at)->slot) == party &&
+            ((*at)->came < (*at)->n || (*at)->epoch > comm->epoch))
+            drop_arrival(comm->link, at);
+        else
+            at = &(*at)->next;
+}
+
 /* A party whose process has left the meeting, or has ended: what it held is gone. */
 static void note_left(struct gr_comm *comm, uint32_t party) {
     const struct gr_link_job *job = &comm->link->jobs[party];
@@ -399,6 +424,7 @@ static void note_left(struct gr_comm *comm, uint32_t party) {
         if (comm->rank_of[slot] >= 0) comm->lost = true;
         if (comm->link->gateway) comm->link->gateway->told.changed = true;
     }
+    drop_torn(comm, party);
     if (comm->link->gateway) tell_left(comm, party);
 }
 
@@ -545,24 +571,17 @@ static void hand_over(struct gr_link *link, struct unawaited **at, struct gr_awa
     memcpy(awaited->bytes, arrival->bytes, arrival->came);
     awaited->came = arrival->came;
     awaited->complete = arrival->came == arrival->n;
-    *at = arrival->next;
-    link->held -= arrival->n;
-    gr_free(arrival);
+    drop_arrival(link, at);
 }
 
 /* Of earlier epochs, from the list. */
 static void drop_old(struct gr_comm *comm) {
     struct unawaited **at = &comm->link->arrivals;
-    while (*at) {
-        struct unawaited *arrival = *at;
-        if (arrival->epoch >= comm->epoch) {
-            at = &arrival->next;
-            continue;
-        }
-        *at = arrival->next;
-        comm->link->held -= arrival->n;
-        gr_free(arrival);
-    }
+    while (*at)
+        if ((*at)->epoch < comm->epoch)
+            drop_arrival(comm->link, at);
+        else
+            at = &(*at)->next;
 }
 
 gr_status gr_link_await(struct gr_comm *comm, int slot, int tag, void *bytes, size_t n,

@@ -36,6 +36,7 @@ struct gr_link_job {
     int first, ranks;
     bool here;
     uint32_t members; /* of its silos, in the roster that was decided last */
+    size_t held;      /* bytes of its messages that nobody awaits yet */
 };
 
 /* GR_ERROR_CONFIG, in words with the name, where two hellos are not alike. */
@@ -106,10 +107,8 @@ bool gr_link_trusts(const struct gr_comm *comm, int slot);
 /* Of the roster that was decided last: each site's silos, from none on. */
 void gr_link_forget_members(struct gr_link *link);
 void gr_link_add_member(struct gr_link *link, int slot);
-/* Whether a site may bring `found` contributions to a sum of n_members: those of the roster, where
- * the sum is over all of it. */
-bool gr_link_has_members(const struct gr_link *link, uint32_t party, int64_t found,
-                         uint32_t n_members);
+/* Whether a site brings as many contributions to a sum as it has silos in that roster. */
+bool gr_link_has_members(const struct gr_link *link, uint32_t party, int64_t found);
 /* A parcel that another rank of this job has sent by MPI. */
 gr_status gr_link_take(struct gr_comm *comm, const unsigned char *bytes, size_t n) GR_CHECKED;
 /* Bytes of the largest such parcel. */

@@ -214,6 +214,13 @@ static const struct {
               {"future", report_future},
               {"silo", report_others}};
 
+/* Messages that nobody will ever await, of so many bytes each, before the first that is. */
+static const struct {
+    const char *name;
+    int n;
+    uint64_t total;
+} hoards[] = {{"hoard", 1, 256 << 20}, {"flood", 5000, 0}};
+
 static spoil_function find(int *after) {
     char name[32] = "";
     const char *text = getenv("GRANARY_HOSTILE");
@@ -230,6 +237,24 @@ gr_status __wrap_gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enu
                                  const void *head, size_t n_head, const void *bytes, size_t n,
                                  uint64_t *ticket);
 
+static void send_hoard(struct gr_gateway *gateway, uint32_t party, const void *head) {
+    const char *text = getenv("GRANARY_HOSTILE");
+    struct parcel parcel;
+    static bool done;
+    for (size_t i = 0; text && !done && i < sizeof hoards / sizeof *hoards; i++) {
+        if (strcmp(text, hoards[i].name) != 0) continue;
+        done = true;
+        memcpy(&parcel, head, sizeof parcel);
+        parcel.kind = DATA;
+        parcel.epoch += 1000;
+        parcel.total = hoards[i].total;
+        parcel.offset = 0;
+        for (int k = 0; k < hoards[i].n; k++)
+            (void)!__real_gr_gateway_send(gateway, party, GR_NOTE_PARCEL, &parcel, sizeof parcel,
+                                          text, parcel.total ? 5 : 0, NULL);
+    }
+}
+
 gr_status __wrap_gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enum gr_note_kind kind,
                                  const void *head, size_t n_head, const void *bytes, size_t n,
                                  uint64_t *ticket) {
@@ -240,6 +265,7 @@ gr_status __wrap_gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enu
     const bool numbers =
         getenv("GRANARY_HOSTILE") && strcmp(getenv("GRANARY_HOSTILE"), "numbers") == 0;
     if (kind == GR_NOTE_NUMBERS && numbers && n > 0) n--;
+    if (kind == GR_NOTE_PARCEL) send_hoard(gateway, party, head);
     if (kind != GR_NOTE_PARCEL || !spoil || n > ROOM || n_head != sizeof letter.head ||
         sent++ < after)
         return __real_gr_gateway_send(gateway, party, kind, head, n_head, bytes, n, ticket);

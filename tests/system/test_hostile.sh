@@ -39,6 +39,7 @@ judge() {
     local fault=$1
     check "$fault: the run goes on to its end" equal $code 0
     check "$fault: the coordinator names the site" grep -q "site-c.*given up" hostile.log
+    check "$fault: so does an event" grep -q '"event":"goodbye".*"party":"site-c","why":"internal error"' run/events.jsonl
     check "$fault: the site is told" grep -q "the coordinator has given this site up" join-c.log
     check "$fault: and ends with 70" equal $site_code 70
 }
@@ -51,7 +52,13 @@ for fault in "slot 3" "cut 130" "garbage 60"; do
     hostile "$fault" https
     judge "$fault by https"
 done
+# Messages that nobody awaits have room of their sender's own, and are not without number.
+hostile flood https
+judge flood
 for site in a b c; do write_site $site '{folder: mail}' "$POLICY"; done
+hostile hoard
+judge hoard
+check "hoard: nobody else is given up" bash -c '! grep "from site-[ab].*given up" hostile.log'
 # A sum of floats in which one is none; in the ring any word is a number.
 MORE='aggregation: {encoding: float32}' write_study 40
 check "all approve floats" approve_all
