@@ -232,6 +232,12 @@ struct gr_run_evidence {
     const char *approvals; /* of its study, for the journal: gr_journal_options; NULL: none */
 };
 
+/*
+ * Asked by a site of a study with the id of the run that is to begin or to go on, before its tables
+ * are read. An error is of the site alone, which leaves.
+ */
+typedef gr_status (*gr_begin_function)(void *context, const char *run_id);
+
 /* The choices with which a whole run is started. */
 struct gr_run_options {
     const char *run_path; /* --run, or NULL */
@@ -247,8 +253,9 @@ struct gr_run_options {
     /* Where a site of a study writes the model when the run has finished, as the coordinator writes
      * model.h5; NULL: nowhere. */
     const char *keep_model;
+    gr_begin_function begin;   /* on the first rank of a site; NULL: nobody is asked */
     gr_permit_function permit; /* see gr_cohort_options */
-    void *permit_context;
+    void *permit_context;      /* of both */
 };
 
 /*

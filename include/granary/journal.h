@@ -153,6 +153,7 @@ gr_status gr_journal_withhold(struct gr_journal *journal,
 struct gr_journal_seen {
     uint32_t round;            /* done */
     char model[GR_DIGEST_HEX]; /* of the parameters that it holds; "": it does not know */
+    const char *run_id;        /* as it was told before; NULL: it does not know */
 };
 /*
  * Not collective. Holds a seal against what the site has seen, writes it down, countersigned, and

@@ -22,8 +22,9 @@ extern "C" {
 
 /*
  * Not collective. Holds a study against the policy of a site. now_s: seconds since
- * 1970-01-01T00:00:00 UTC, which `until` alone depends on. run: the run that is to begin or to be
- * gone on with, which counts for policy.runs once; NULL: none yet. Errors: GR_ERROR_POLICY with a
+ * 1970-01-01T00:00:00 UTC, which `until` alone depends on. run: the id of the run that is to begin
+ * or to be gone on with, which counts for policy.runs once; NULL: not known yet, it may be one of
+ * this study's that is recorded. Errors: GR_ERROR_POLICY with a
  * line for each rule that is broken: "site.yaml:12: policy.rounds: found 60 (run.rounds of
  * study.yaml), allowed at most 20"; they are for the site's own log, and others may learn no more
  * than that its policy refuses. GR_ERROR_CONFIG: the site's record of runs cannot be read.
@@ -78,16 +79,15 @@ gr_status gr_site_show_approvals(const char *directory, const struct gr_public_k
 gr_status gr_site_approvals(const struct gr_study *study, const struct gr_site *site,
                             char **out) GR_CHECKED;
 /*
- * Not collective. Notes in runs.jsonl of the site's folder that it takes part in a run, by its name
- * and the study's digest; a run that is there already is not added again, nor one that goes on by a
- * version that follows. A study that was edited otherwise is another, and its run a further one,
- * whatever its name. Errors: as gr_site_approve and
- * gr_site_count_runs.
+ * Not collective. Notes in runs.jsonl of the site's folder that it takes part in a run, by the
+ * run's id and the study's digest; a run that is there already is not added again, nor one that
+ * goes on by a version that follows. A study that was edited otherwise is another, and its run a
+ * further one. Errors: as gr_site_approve and gr_site_count_runs.
  */
 gr_status gr_site_note_run(const struct gr_study *study, const struct gr_site *site,
                            const char *run) GR_CHECKED;
 /* Not collective. How many runs runs.jsonl has, but for `run` of this study or a version that
- * it follows; run may be NULL. Errors: GR_ERROR_CONFIG, as gr_site_approved. */
+ * it follows; NULL: but for one of these. Errors: GR_ERROR_CONFIG, as gr_site_approved. */
 gr_status gr_site_count_runs(const struct gr_study *study, const struct gr_site *site,
                              const char *run, uint32_t *n) GR_CHECKED;
 

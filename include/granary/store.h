@@ -332,6 +332,12 @@ const char *gr_run_directory_path(const struct gr_run_directory *run);
  */
 const char *gr_run_directory_id(const struct gr_run_directory *run, bool *known);
 /*
+ * Not collective. Brings the id of a run that has no manifest yet to disk, or takes the one that
+ * lies there: whoever was told it knows the run again when it is killed before it has a manifest.
+ * Errors: GR_ERROR_WRITE.
+ */
+gr_status gr_run_directory_keep_id(struct gr_run_directory *run) GR_CHECKED;
+/*
  * Collective. GR_ERROR_WRITE: some ranks do not see the folder that rank 0 has opened, or may not
  * write in it; by rank and host.
  */

@@ -105,9 +105,10 @@ static gr_status take_place(const struct gr_study *study, const struct gr_site *
     GR_TRY(gr_part_lock(directory, GR_SITE_LOCK, "join", lock));
     GR_TRY(open_carrier(study, site, party, carrier));
     if (leave) goto out;
-    if (permitted == GR_OK) GR_TRY(check_tables(study, site, directory));
-    status = permitted == GR_OK ? gr_site_note_run(study, site, study->name)
-                                : gr_fail(permitted, "%s", refused);
+    if (permitted != GR_OK)
+        status = gr_fail(permitted, "%s", refused);
+    else
+        status = check_tables(study, site, directory);
 out:
     gr_free(refused);
     return status;
@@ -134,7 +135,8 @@ static gr_status after_the_end(const struct gr_study *study, gr_status status, b
     if (!quiet)
         fprintf(stderr,
                 "granary: by this site's journal the run of %s has finished, and no coordinator "
-                "asks for more; a further run needs another study (its name or its version)\n",
+                "asks for more; a further run is begun in another run directory, and counts for "
+                "policy.runs\n",
                 study->name);
     return GR_OK;
 }
@@ -183,7 +185,7 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
     }
     if (opened == GR_OK && !words.leave) opened = gr_site_approved(study, site);
     if (opened == GR_OK && !words.leave)
-        opened = gr_policy_check(study, site, (double)time(NULL), study->name);
+        opened = gr_policy_check(study, site, (double)time(NULL), NULL);
     if (opened != GR_OK && opened != GR_ERROR_POLICY) {
         status = opened;
         goto out;

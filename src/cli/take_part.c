@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static void say_waiting(const char *words) {
@@ -85,6 +86,16 @@ static gr_status permit(void *context, const uint64_t *rows, size_t n) {
                                 own->n_silos);
 }
 
+/* The whole policy of the site once more: days may have gone by since it was asked. */
+static gr_status begin(void *context, const char *run_id) {
+    const struct gr_part_in_study *part = context;
+    gr_status status;
+    GR_TRY(gr_policy_check(part->study, part->site, (double)time(NULL), run_id));
+    status = gr_site_note_run(part->study, part->site, run_id);
+out:
+    return status;
+}
+
 /* One meeting, and the run until it ends in whatever way. */
 static gr_status run_once(struct gr_invocation *invocation, const struct gr_part_in_study *part,
                           const struct gr_config *config, const struct gr_comm_options *common,
@@ -99,6 +110,7 @@ static gr_status run_once(struct gr_invocation *invocation, const struct gr_part
         .listener = {.hear = hear, .context = (void *)(uintptr_t)part->study},
         .stop = part->site ? NULL : stop,
         .keep_model = part->keep_model,
+        .begin = part->site ? begin : NULL,
         .permit = part->site ? permit : NULL,
         .permit_context = (void *)(uintptr_t)part};
     struct gr_run_evidence evidence = {

@@ -586,6 +586,20 @@ out:
     return status;
 }
 
+/* Collective. A study's: which run it is, before anything leaves a site. */
+static gr_status announce(struct gr_run_state *run) {
+    const struct gr_run_options *options = run->options;
+    gr_status status = GR_OK;
+    if (!options->evidence) return GR_OK;
+    GR_TRY(gr_comm_agree(run->comm, gr_run_is_root(run) ? gr_run_open_directory(run) : GR_OK));
+    GR_TRY(gr_comm_broadcast(run->comm, run->id, sizeof run->id));
+    if (options->begin && options->evidence->rank == 0)
+        status = options->begin(options->permit_context, run->id);
+    status = gr_comm_agree(run->comm, status);
+out:
+    return status;
+}
+
 /*
  * Collective; a gr_cohort_work. Everything up to the first round, over the ranks that are there. If
  * a rank is lost meanwhile, gr_cohort_attempt calls this again over the ranks that are left, from
@@ -597,6 +611,7 @@ static gr_status set_up_once(void *context) {
     gr_status status = GR_OK;
     forget_attempt(run);
     GR_TRY(compare_configs(run));
+    GR_TRY(announce(run));
     GR_TRY(agree_on_instructions(run));
     GR_TRY(make_federation(run));
     GR_TRY(enter_directory(run));

@@ -43,6 +43,7 @@ gr_status gr_run_open_directory(struct gr_run_state *run) {
                                  &run->directory));
     GR_TRY(gr_text_format(&run->path, "%s", gr_run_directory_path(run->directory)));
     GR_TRY(gr_text_format(&run->config_text, "%s", run->options->config_text));
+    if (run->options->evidence) GR_TRY(gr_run_directory_keep_id(run->directory));
     run->start = gr_run_directory_start(run->directory);
     memcpy(run->id, gr_run_directory_id(run->directory, &run->id_known), sizeof run->id);
     status = find_version(run);

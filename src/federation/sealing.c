@@ -190,7 +190,8 @@ static const char no_seal[] = "-";
 
 /* A seal that has come. */
 static gr_status countersign(struct gr_run_state *run, const char *kind, const char *text) {
-    struct gr_journal_seen seen = {.round = gr_federation_rounds_done(run->federation)};
+    struct gr_journal_seen seen = {.round = gr_federation_rounds_done(run->federation),
+                                   .run_id = run->id};
     if (!run->journal || strcmp(text, no_seal) == 0) return GR_OK;
     digest_model(run, kind, seen.model);
     const gr_status status = gr_journal_seal(run->journal, text, &seen);

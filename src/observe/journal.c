@@ -197,6 +197,9 @@ static gr_status compare_with_own(const struct gr_journal *journal, const char *
     if (strcmp(seal->study, journal->study) != 0)
         return gr_text_format(what, "seal %llu is of study %.12s..., expected %.12s...",
                               (unsigned long long)seal->n, seal->study, journal->study);
+    if (seen->run_id && strcmp(seal->run_id, seen->run_id) != 0)
+        return gr_text_format(what, "seal %llu is of run %s, this site was told of %s",
+                              (unsigned long long)seal->n, seal->run_id, seen->run_id);
     if (seal->round != seen->round)
         return gr_text_format(what, "seal %llu is of round %u, this site has done %u",
                               (unsigned long long)seal->n, seal->round, seen->round);

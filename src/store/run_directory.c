@@ -111,6 +111,34 @@ static void draw_id(char id[GR_RUN_ID_HEX]) {
     sodium_bin2hex(id, GR_RUN_ID_HEX, bytes, sizeof bytes);
 }
 
+/* The name of the file that holds the id before there is a manifest. */
+static const char id_name[] = "run.id";
+
+/* A file that is no id is as good as none: it was not written whole. */
+static bool is_id(const char *text, size_t n) {
+    return n == GR_RUN_ID_HEX && text[n - 1] == '\n' && strspn(text, "0123456789abcdef") == n - 1;
+}
+
+gr_status gr_run_directory_keep_id(struct gr_run_directory *run) {
+    gr_status status = GR_OK;
+    char *path = NULL, *text = NULL, line[GR_RUN_ID_HEX + 1];
+    size_t n = 0;
+    const size_t digits = GR_RUN_ID_HEX - 1;
+    if (json_array_size(run->earlier) > 0) return GR_OK; /* the manifest has it */
+    GR_TRY(gr_text_format(&path, "%s/%s", run->path, id_name));
+    if (gr_file_read(path, GR_RUN_ID_HEX, GR_ERROR_DATA, &text, &n) == GR_OK && is_id(text, n)) {
+        memcpy(run->id, text, digits);
+        goto out;
+    }
+    memcpy(line, run->id, digits);
+    line[digits] = '\n';
+    status = gr_file_write(path, line, digits + 1);
+out:
+    gr_free(text);
+    gr_free(path);
+    return status;
+}
+
 /* Lock, then look, then claims, then manifest: each step relies on nobody else having begun a run
  * here meanwhile. Without locks on the file system the claims find out later. */
 static gr_status enter(struct gr_run_directory *run, bool resume) {

@@ -301,7 +301,7 @@ gr_status gr_site_show_approvals(const char *directory, const struct gr_public_k
 
 struct run_count {
     const struct gr_study *study;
-    const char *run; /* NULL: none */
+    const char *run; /* NULL: any of this study */
     uint32_t n_others;
     bool found;
 };
@@ -310,9 +310,10 @@ static void look_at_run(void *context, const json_t *record) {
     struct run_count *count = context;
     unsigned char digest[GR_DIGEST_BYTES];
     /* A run that goes on by a new version of its study is the same. */
-    const bool same = count->run && strcmp(member(record, "run"), count->run) == 0 &&
-                      gr_digest_from_hex(member(record, "study"), digest) &&
+    const bool ours = gr_digest_from_hex(member(record, "study"), digest) &&
                       gr_study_is_version(count->study, digest);
+    const bool same =
+        ours && (count->run ? strcmp(member(record, "run"), count->run) == 0 : !count->found);
     count->found = count->found || same;
     count->n_others += !same;
 }

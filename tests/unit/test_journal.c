@@ -210,9 +210,11 @@ static struct gr_journal *open_journal(const char *path) {
     return journal;
 }
 
+static const char *told_id; /* of the run, as the site was told; NULL: it was not */
+
 static gr_status show(struct gr_journal *journal, const char *text, uint32_t round,
                       const char *model) {
-    struct gr_journal_seen seen = {.round = round};
+    struct gr_journal_seen seen = {.round = round, .run_id = told_id};
     snprintf(seen.model, sizeof seen.model, "%s", model);
     return gr_journal_seal(journal, text, &seen);
 }
@@ -240,6 +242,10 @@ START_TEST(seals_are_held_against_the_site) {
     s.of_study = "00";
     REFUSED(show(journal, seal(&s, "checkpoint", 4, "cc"), 4, "cc"), "is of study 00");
     REFUSED(show(journal, "{}", 4, "cc"), "is none");
+    s.of_study = NULL;
+    told_id = "q";
+    REFUSED(show(journal, seal(&s, "checkpoint", 4, "cc"), 4, "cc"), "this site was told of q");
+    told_id = NULL;
     MUST(gr_journal_close(journal, "refused"));
     gr_events_close(s.file);
     size_t n;
@@ -247,7 +253,7 @@ START_TEST(seals_are_held_against_the_site) {
     unsigned kept = 0;
     for (const char *at = text; (at = strstr(at, "\"event\":\"contradiction\"")); at++)
         kept++;
-    ck_assert_uint_eq(kept, 5);
+    ck_assert_uint_eq(kept, 6);
     gr_free(text);
     free_parties();
 }
