@@ -151,6 +151,18 @@ out:
     return status;
 }
 
+/* Who took part stands in records that anybody may have edited since: they have to be as the run has
+ * written them, and of a study as its coordinator has sealed them. */
+static gr_status check_records(const struct withdrawing *w) {
+    const struct gr_audit_options audit = {.run_path = w->words->run_path,
+                                           .study = w->words->study};
+    char *words = NULL;
+    const gr_status status =
+        w->study ? gr_audit(&audit, NULL) : gr_run_compare(w->words->run_path, &words);
+    gr_free(words);
+    return status;
+}
+
 static gr_status read_run(struct withdrawing *w) {
     char *events = NULL;
     const char *run = w->words->run_path;
@@ -168,6 +180,7 @@ static gr_status read_run(struct withdrawing *w) {
     GR_TRY(read_config(w));
     GR_TRY(find_silo(w));
     GR_TRY(read_study(w));
+    GR_TRY(check_records(w));
     GR_TRY(gr_text_format(&events, "%s/events.jsonl", run));
     status =
         gr_rounds_without(w->config, events, w->facts.rounds_done, w->silo, &w->rounds, &w->taken);

@@ -64,6 +64,21 @@ check "a run with absences" exits 0 "$GRANARY" train listed.yaml --run listed "$
 check "is withdrawn from" exits 0 "$GRANARY" withdraw listed --silo b2
 check "its rounds are counted" prints "b2 took part in 3 of 6 rounds"
 "$GRANARY" train listed-without.yaml --run listed-plain "${kept[@]}" >/dev/null 2>&1
+# Killed wherever it is, two at once, with a disk that is full: the same command goes on.
+cp -r listed killed; rm killed/withdrawn.json
+for delay in .01 .04 .08 .15 .3; do
+    "$GRANARY" withdraw killed --silo b2 >/dev/null 2>&1 </dev/null & pid=$!
+    sleep $delay
+    kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
+    none_left granary
+done
+(ulimit -f 1; "$GRANARY" withdraw killed --silo b2 >/dev/null 2>&1 </dev/null)
+for _ in 1 2; do "$GRANARY" withdraw killed --silo b2 >/dev/null 2>&1 </dev/null & done
+wait
+check "after kills, a full disk, and two at once" exits 0 "$GRANARY" withdraw killed --silo b2
+check "it is the same" equal "$(digest_of killed-without-b2/run)" "$(digest_of listed-without-b2/run)"
+check "the statement names it" grep -q "\"model_digest\": \"$(digest_of killed-without-b2/run)\"" killed/withdrawn.json
+check "no half file stays" equal "$(find killed killed-without-b2 -name '*.tmp*')" ""
 check "with the others' rounds" equal "$(digest_of listed-without-b2/run)" "$(digest_of listed-plain)"
 # A run that loses a rank for good: who is absent stands in its events.
 cp all.yaml lost.yaml
@@ -71,6 +86,13 @@ cp all.yaml lost.yaml
 mpirun $MPIRUN_FLAGS -n 5 "$GRANARY" train lost.yaml --run lost --quiet --set run.rehearsal=true --set "faults=[{kind: kill, silo: 3, round: 4}]" >lost.out 2>&1 </dev/null
 check "a run that loses silos" test -e lost/model.h5
 check "and knows it" grep -q '"event":"partial"' lost/events.jsonl
+# Records that somebody has edited say nothing of who took part.
+cp -r lost edited
+perl -pi -e 's/"silo-003"/"silo-004"/ if /"event":"partial"/' edited/events.jsonl
+check "an event that was edited" bash -c '! cmp -s edited/events.jsonl lost/events.jsonl'
+check "is found" exits 65 "$GRANARY" withdraw edited --silo b2
+check "by its place" says "edited: events.jsonl:"
+check "and nothing is made" test ! -e edited-without-b2
 check "is withdrawn from" exits 0 "$GRANARY" withdraw lost --silo b2
 round='sampling: list, availability: [{silos: [2], to: 3}]' config a b1 c d >lost-without.yaml
 "$GRANARY" train lost-without.yaml --run lost-plain --quiet >/dev/null 2>&1
@@ -126,6 +148,10 @@ check "a study's run needs the study" exits 64 "${withdraw[@]}"
 check "not the key of a site" exits 78 "$GRANARY" withdraw run --silo b1 --study study.yaml --key a-keys -o less
 check "nor too few silos" exits 78 "${withdraw[@]}" --study study.yaml
 withdraw+=(--minimum-silos 3)
+cp -r run forged
+sed -i '$d' forged/seals.jsonl
+check "nor a run whose evidence was cut" exits 65 "$GRANARY" withdraw forged --silo b1 --key coordinator-keys -o no --study study.yaml --minimum-silos 3
+check "nor anything is made of it" test ! -e no
 check "b1 is taken out" exits 0 "${withdraw[@]}" --study study.yaml
 check "it is told what is next" prints "granary coordinate less/study.yaml --run less/run"
 check "the run is not marked yet" test ! -e run/withdrawn.json
