@@ -127,6 +127,9 @@ int64_t *gr_accumulator_bounds(struct gr_accumulator *accumulator, size_t *n);
  * a bin count as not told apart.
  */
 void gr_accumulator_withhold_bounds(struct gr_accumulator *accumulator, uint32_t rows);
+/* Not collective. In its place, where no bounds leave: rows of one bin all count as not told apart,
+ * and an AUC that is not told for it says so. */
+void gr_accumulator_drop_bounds(struct gr_accumulator *accumulator);
 
 /*
  * Not collective. n rows of a classifier. logits: n x classes, before the softmax; labels: n, each

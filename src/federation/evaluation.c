@@ -370,6 +370,23 @@ out:
 }
 
 /*
+ * Collective. The bounds of the bins of the AUC, by which true ties are known. They are maxima:
+ * under secure sums none leaves, and rows of one bin count as not told apart.
+ */
+static gr_status share_bounds(struct gr_federation *f) {
+    const bool leave = gr_release_leaves(GR_RELEASE_AUC_BOUNDS, f->config);
+    struct gr_accumulator *total = f->scores->total;
+    size_t n;
+    if (!leave)
+        gr_accumulator_drop_bounds(total);
+    else if (rows_are_silos(f))
+        gr_accumulator_withhold_bounds(total, f->config->data.disclosure_threshold);
+    int64_t *bounds = gr_accumulator_bounds(total, &n);
+    return leave ? gr_release_max(gr_cohort_door(f->cohort), GR_RELEASE_AUC_BOUNDS, bounds, n)
+                 : GR_OK;
+}
+
+/*
  * Collective. The accumulators and silos' scores of all ranks; this rank's own stay as they are,
  * for this may be done again after a loss.
  *
@@ -390,10 +407,7 @@ static gr_status add_accumulators(struct gr_federation *f, uint32_t round, bool 
     gr_accumulator_bin(f->scores->total, f->scores->accumulator);
     total = gr_accumulator_counts(f->scores->total, &n);
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SCORES, total, n));
-    if (rows_are_silos(f))
-        gr_accumulator_withhold_bounds(f->scores->total, f->config->data.disclosure_threshold);
-    total = gr_accumulator_bounds(f->scores->total, &n);
-    GR_TRY(gr_release_max(gr_cohort_door(f->cohort), GR_RELEASE_AUC_BOUNDS, total, n));
+    GR_TRY(share_bounds(f));
     if (rows_are_silos(f) && gr_policy_holds(f->config))
         GR_TRY(gr_comm_agree(f->comm, gr_accumulator_disclose(f->scores->total,
                                                               f->config->data.disclosure_threshold,

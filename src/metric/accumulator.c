@@ -119,6 +119,7 @@ void gr_accumulator_free(struct gr_accumulator *t) {
 void gr_accumulator_clear(struct gr_accumulator *t, bool with_auc) {
     memset(t->sums, 0, t->n * sizeof *t->sums);
     t->without_auc = !with_auc;
+    t->without_bounds = false;
     t->n_kept = 0;
     gr_free(t->withheld);
     t->withheld = NULL;

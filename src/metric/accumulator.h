@@ -33,11 +33,12 @@ struct gr_accumulator {
     size_t n_scored; /* classes with histograms: 0, 1 (of two) or all */
     size_t bins;     /* of a histogram */
     size_t n;
-    int64_t *sums;    /* owned */
-    bool without_auc; /* histograms are not counted */
-    int exponent;     /* counts are shown times 2^exponent */
-    size_t n_wanted;  /* sums but for what the AUC needs */
-    size_t n_scores;  /* of `scores` */
+    int64_t *sums;       /* owned */
+    bool without_auc;    /* histograms are not counted */
+    bool without_bounds; /* ties are not known */
+    int exponent;        /* counts are shown times 2^exponent */
+    size_t n_wanted;     /* sums but for what the AUC needs */
+    size_t n_scores;     /* of `scores` */
     /* Into `sums`. */
     int64_t *log_loss, *brier, *reliability, *by_class, *confusion, *histograms, *numbers;
     int64_t *scores, *bounds;   /* NULL but for two classes */
@@ -69,6 +70,7 @@ enum gr_reason {
     GR_NO_ROWS,
     GR_NO_WEIGHT,
     GR_FEW_ROWS,
+    GR_NO_BOUNDS,
     GR_REASONS
 };
 extern const char *const gr_reason_text[GR_REASONS];

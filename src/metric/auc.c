@@ -69,6 +69,13 @@ void gr_accumulator_withhold_bounds(struct gr_accumulator *t, uint32_t rows) {
             t->bounds[b] = t->bounds[t->bins + b] = INT64_MIN;
 }
 
+void gr_accumulator_drop_bounds(struct gr_accumulator *t) {
+    if (t->without_auc || !t->bounds) return;
+    for (size_t b = 0; b < 2 * t->bins; b++)
+        t->bounds[b] = INT64_MIN;
+    t->without_bounds = true;
+}
+
 /* Whether all scores of a bin are the same: then its ties are true ones. */
 static bool is_tied(const struct gr_accumulator *t, size_t b) {
     return t->bounds && t->bounds[b] != INT64_MIN && t->bounds[b] == -t->bounds[t->bins + b];

@@ -24,6 +24,7 @@ const char *const gr_reason_text[GR_REASONS] = {
     [GR_NO_ROWS] = "no rows",
     [GR_NO_WEIGHT] = "all weights are 0",
     [GR_FEW_ROWS] = "too few rows: it would tell of fewer than data.disclosure_threshold",
+    [GR_NO_BOUNDS] = "scores too close to each other: secure sums do not tell which are equal",
 };
 
 static struct gr_metric_value undefined(enum gr_reason why) {
@@ -121,8 +122,9 @@ static struct gr_metric_value auc(const struct gr_accumulator *t) {
     }
     if (!(n > 0)) return undefined(GR_ONE_CLASS);
     const bool wide = sum.upper / n - sum.lower / n > GR_AUC_WIDE;
+    const enum gr_reason why = t->without_bounds ? GR_NO_BOUNDS : GR_CLOSE_SCORES;
     return (struct gr_metric_value){wide ? (double)NAN : sum.value / n, sum.lower / n,
-                                    sum.upper / n, wide ? gr_reason_text[GR_CLOSE_SCORES] : NULL};
+                                    sum.upper / n, wide ? gr_reason_text[why] : NULL};
 }
 
 /* A bin's weight cancels: weight / all * |score sum / weight - found / weight|. */

@@ -511,6 +511,18 @@ START_TEST(bounds_of_few_rows) {
     const struct gr_metric_value few = gr_accumulator_metric(accumulator, METRIC(auc));
     ck_assert_double_eq_tol(few.upper - few.lower, 1.0 / 56, 1e-12);
     ck_assert_double_eq_tol((few.lower + few.upper) / 2, all.value, 1e-12);
+    /* Nor those at 1.25, 6 times 6, where no bounds leave; and so it says. */
+    gr_accumulator_drop_bounds(accumulator);
+    const struct gr_metric_value none = gr_accumulator_metric(accumulator, METRIC(auc));
+    ck_assert_double_eq_tol(none.upper - none.lower, 37.0 / 56, 1e-12);
+    ck_assert(isnan(none.value));
+    ck_assert_str_eq(none.why,
+                     "scores too close to each other: secure sums do not tell which are equal");
+    gr_accumulator_clear(accumulator, true);
+    MUST(gr_accumulator_add_classes(accumulator, logits, labels, NULL, 15));
+    gr_accumulator_bin(accumulator, accumulator);
+    ck_assert_double_eq_tol(gr_accumulator_metric(accumulator, METRIC(auc)).value, all.value,
+                            1e-12);
     gr_accumulator_free(accumulator);
 }
 END_TEST
