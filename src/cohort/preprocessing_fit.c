@@ -19,8 +19,13 @@
 
 /* Of a maximum that nobody brings anything to, and an exponent below all. */
 #define NOTHING (-(INT64_C(1) << 40))
-/* Deviations so far below the values themselves are what rounding leaves of a constant. */
-enum { CONSTANT_BITS = 45 };
+enum {
+    /* Deviations so far below the values themselves are what rounding leaves of a constant. */
+    CONSTANT_BITS = 45,
+    /* A sum of values that a range bounds is taken in units so far below the range, for values may
+     * keep to a small part of it. Of 2^32 rows it is below 2^62, and so within GR_REAL_LIMIT. */
+    RANGE_BITS = 30
+};
 
 /*
  * A silo without training rows has rows for validation or test only, from which nothing is learned.
@@ -40,6 +45,21 @@ static bool wants_mean(const struct gr_fitting *fit, size_t v) {
 static bool wants_extremes(const struct gr_fitting *fit, size_t v) {
     const struct gr_treatment *t = &fit->treatment[v];
     return !fit->withheld[v] && t->number && t->by == GR_SCALE_MIN_MAX && !t->ranged;
+}
+
+/* With a public grid the exponents follow from a column's range, and no maximum is asked for. */
+static bool is_bounded(const struct gr_fitting *fit, size_t v) {
+    return fit->config->aggregation.grid == GR_GRID_PUBLIC && fit->treatment[v].ranged;
+}
+
+/* Whether the greatest magnitude, or deviation, of some value is asked for; with an agreed grid
+ * always, as it ever was. */
+static bool any_unbounded(const struct gr_fitting *fit, bool deviations) {
+    bool any = fit->config->aggregation.grid != GR_GRID_PUBLIC;
+    for (size_t v = 0; v < fit->n && !any; v++)
+        any = wants_mean(fit, v) && !is_bounded(fit, v) &&
+              (!deviations || fit->treatment[v].by == GR_SCALE_STANDARDISE);
+    return any;
 }
 
 /* The same on all ranks. */
@@ -76,25 +96,35 @@ static int64_t exponent_of(double magnitude) {
     return e;
 }
 
+/* Units for sums of numbers within a magnitude. */
+static int64_t exponent_within(double magnitude, int64_t bits) {
+    const int64_t exponent = exponent_of(magnitude);
+    return exponent == NOTHING ? NOTHING : exponent - bits;
+}
+
 /* Collective. least, greatest: this rank's; extremes that may be told become all ranks'. Minima are
  * maxima of the negated values, so the door has to know one reduction only. */
 static gr_status agree_spread(struct gr_fitting *fit, float *least, float *greatest) {
-    gr_status status;
+    gr_status status = GR_OK;
     int64_t *most = fit->sums;
     const size_t n = fit->n;
     for (size_t v = 0; v < n; v++) {
         const bool any = least[v] <= greatest[v];
         most[v] = most[n + v] = most[2 * n + v] = NOTHING;
-        if (any && wants_mean(fit, v))
+        if (any && wants_mean(fit, v) && !is_bounded(fit, v))
             most[v] = exponent_of(fmax(fabs((double)least[v]), fabs((double)greatest[v])));
         if (!any || !wants_extremes(fit, v)) continue;
         most[n + v] = place_of(greatest[v]);
         most[2 * n + v] = place_of(-least[v]);
     }
-    GR_TRY(gr_release_max(fit->door, GR_RELEASE_VALUE_EXPONENTS, most, n));
+    if (any_unbounded(fit, false))
+        GR_TRY(gr_release_max(fit->door, GR_RELEASE_VALUE_EXPONENTS, most, n));
     if (any_extremes(fit)) GR_TRY(gr_release_max(fit->door, GR_RELEASE_EXTREMES, most + n, 2 * n));
     for (size_t v = 0; v < n; v++) {
-        fit->exponent[v] = most[v];
+        const double *range = fit->treatment[v].range;
+        fit->exponent[v] = is_bounded(fit, v)
+                               ? exponent_within(fmax(fabs(range[0]), fabs(range[1])), RANGE_BITS)
+                               : most[v];
         if (most[n + v] == NOTHING) continue;
         fit->low[v] = 0 - (double)value_at(most[2 * n + v]);
         fit->high[v] = (double)value_at(most[n + v]);
@@ -162,21 +192,32 @@ out:
     return status;
 }
 
+static bool is_standardised(const struct gr_fitting *fit, size_t v) {
+    return fit->treatment[v].by == GR_SCALE_STANDARDISE && !fit->withheld[v];
+}
+
 /* Collective. The power of two above the greatest deviation of each standardised value, into
- * exponent[0 .. n - 1]. */
+ * exponent[0 .. n - 1]; of squares, which are added up, the units are squared as well. */
 static gr_status find_exponents(struct gr_fitting *fit, int64_t *exponent) {
+    const bool asked = any_unbounded(fit, true);
     memset(fit->greatest, 0, fit->n * sizeof *fit->greatest);
-    for (size_t i = 0; i < fit->data->n_local; i++) {
+    for (size_t i = 0; asked && i < fit->data->n_local; i++) {
         gr_alive_on();
         if (gr_fit_usable(&fit->data->local[i]))
             gr_fit_deviations(fit->treatment, &fit->data->local[i].train, fit->mean, fit->greatest,
                               fit->own);
     }
     for (size_t v = 0; v < fit->n; v++)
-        exponent[v] = fit->treatment[v].by == GR_SCALE_STANDARDISE && !fit->withheld[v]
-                          ? exponent_of(fit->greatest[v])
-                          : NOTHING;
-    return gr_release_max(fit->door, GR_RELEASE_VALUE_EXPONENTS, exponent, fit->n);
+        exponent[v] = is_standardised(fit, v) && !is_bounded(fit, v) ? exponent_of(fit->greatest[v])
+                                                                     : NOTHING;
+    gr_status status =
+        asked ? gr_release_max(fit->door, GR_RELEASE_VALUE_EXPONENTS, exponent, fit->n) : GR_OK;
+    for (size_t v = 0; v < fit->n; v++)
+        if (is_standardised(fit, v) && is_bounded(fit, v)) {
+            const double *range = fit->treatment[v].range;
+            exponent[v] = exponent_within(range[1] - range[0], RANGE_BITS / 2);
+        }
+    return status;
 }
 
 /*
@@ -186,7 +227,8 @@ static gr_status find_exponents(struct gr_fitting *fit, int64_t *exponent) {
  */
 static double deviation_of(const struct gr_fitting *fit, size_t v, const int64_t *sum,
                            int64_t exponent) {
-    if (exponent == NOTHING || exponent <= fit->exponent[v] - CONSTANT_BITS) return 0;
+    if (exponent == NOTHING || fit->count[v] == 0) return 0;
+    if (!is_bounded(fit, v) && exponent <= fit->exponent[v] - CONSTANT_BITS) return 0;
     const long double mean = gr_real_value(sum) / (long double)fit->count[v];
     return ldexp((double)sqrtl(mean), (int)exponent);
 }

@@ -122,7 +122,7 @@ static int check_columns(const struct gr_columns *columns) {
 }
 
 /* Features near scikit-learn's; the text is the one that a rank by itself would find. */
-static int test_reference(struct gr_comm *comm) {
+static int check_reference(struct gr_comm *comm, const char *override) {
     const struct gr_comm_options options = {0};
     struct gr_config *config = NULL, *own = NULL;
     struct gr_federation *f = NULL, *alone = NULL;
@@ -130,9 +130,9 @@ static int test_reference(struct gr_comm *comm) {
     char folder[32], *words = NULL;
     int bad = 0;
     enter(folder);
-    EXPECT(make(comm, "run.seed=1", &config, &f) == GR_OK);
+    EXPECT(make(comm, override, &config, &f) == GR_OK);
     EXPECT(gr_comm_create(MPI_COMM_SELF, &options, &self) == GR_OK);
-    EXPECT(make(self, "run.seed=1", &own, &alone) == GR_OK);
+    EXPECT(make(self, override, &own, &alone) == GR_OK);
     if (f && alone) {
         for (size_t i = 0; i < f->data->n_local; i++)
             bad += compare(&f->data->local[i]);
@@ -150,6 +150,15 @@ static int test_reference(struct gr_comm *comm) {
     gr_comm_free(self);
     leave(folder);
     return bad;
+}
+
+static int test_reference(struct gr_comm *comm) {
+    return check_reference(comm, "run.seed=1");
+}
+
+/* Sums in units of the ranges. */
+static int test_ranges(struct gr_comm *comm) {
+    return check_reference(comm, "aggregation={grid: public, clip_norm: 1, weight_max: 9}");
 }
 
 /* A silo that cannot be read has no part in the fit, and no rank waits for it. */
@@ -289,5 +298,5 @@ static int test_union(struct gr_comm *comm) {
     return bad;
 }
 
-PARALLEL_MAIN({"reference", test_reference}, {"unusable", test_unusable}, {"given", test_given},
-              {"stored", test_stored}, {"union", test_union})
+PARALLEL_MAIN({"reference", test_reference}, {"ranges", test_ranges}, {"unusable", test_unusable},
+              {"given", test_given}, {"stored", test_stored}, {"union", test_union})
