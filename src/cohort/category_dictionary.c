@@ -38,8 +38,16 @@ static gr_status read_columns(const char *text, struct gr_columns **out) {
     return status == GR_OK ? gr_columns_create(schema, out) : status;
 }
 
+/* Without columns (images, arrays) there is no schema. */
+static gr_status load_columns(const struct gr_config *config, struct gr_columns **out) {
+    struct gr_schema *schema = NULL;
+    gr_status status = GR_OK;
+    if (config->data.schema[0]) status = gr_schema_load(config->data.schema, &schema);
+    return status == GR_OK && schema ? gr_columns_create(schema, out) : status;
+}
+
 /* The lowest rank with columns brings them: the maximum of -rank is agreed on. A rank whose silos
- * are all unusable has none. Without columns (images, arrays) there is nothing to share. */
+ * are all unusable has none. Under secure sums no rank brings any: they are the schema's. */
 gr_status gr_dictionary_share_columns(struct gr_fitting *fit) {
     const struct gr_columns *own = fit->data->columns;
     const int64_t nobody = -(INT64_C(1) << 40);
@@ -47,6 +55,8 @@ gr_status gr_dictionary_share_columns(struct gr_fitting *fit) {
     char *mine = NULL, *text = NULL;
     size_t n;
     gr_status status;
+    if (fit->config->secure.aggregation)
+        return gr_comm_agree(fit->comm, load_columns(fit->config, &fit->columns));
     GR_TRY(gr_comm_max_public(fit->comm, &who, 1));
     if (who == nobody) return GR_OK;
     const bool brings = own && who == -(int64_t)gr_comm_rank(fit->comm);

@@ -45,7 +45,8 @@ gr_status gr_fit_find_withheld(struct gr_fitting *fit) GR_CHECKED;
 
 /* Not collective. Training rows of a silo that have a category in the value. */
 int64_t gr_dictionary_count(const struct gr_fitting *fit, const struct gr_silo *silo, size_t value);
-/* Collective. The columns of the first rank that has some, without the categories of open ones. */
+/* Collective. The columns of the first rank that has some, without the categories of open ones;
+ * under secure sums those of data.schema. */
 gr_status gr_dictionary_share_columns(struct gr_fitting *fit) GR_CHECKED;
 /*
  * Collective. Open columns list the categories, in byte order, that some silo has in as many

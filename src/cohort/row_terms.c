@@ -11,19 +11,57 @@ struct said {
 };
 _Static_assert(sizeof(struct said) == 6 * sizeof(int64_t), "said is six int64_t");
 
-/* The power of two above the greatest weight is found for training and held-out rows apart. */
-static void hear_rows(const struct gr_rows *rows, int64_t *exponent, struct said *said) {
+/* Of the greatest weight that a schema allows; GR_WEIGHT_NONE: it does not say. */
+static int64_t exponent_allowed(const struct gr_schema *schema) {
+    for (unsigned i = 0; schema && i < schema->columns_count; i++) {
+        const struct gr_column *c = &schema->columns[i];
+        if (c->type != GR_COLUMN_WEIGHT || c->range_count != 2) continue;
+        float greatest = (float)c->range[1];
+        return gr_rows_weight_exponent(&(struct gr_rows){.n_rows = 1, .weights = &greatest});
+    }
+    return GR_WEIGHT_NONE;
+}
+
+/* The power of two above the greatest weight is found for training and held-out rows apart, unless
+ * the schema says one for all. */
+static void hear_rows(const struct gr_rows *rows, int64_t allowed, int64_t *exponent,
+                      struct said *said) {
     if (rows->n_rows == 0) return;
-    const int64_t own = gr_rows_weight_exponent(rows);
+    const int64_t own =
+        rows->weights && allowed != GR_WEIGHT_NONE ? allowed : gr_rows_weight_exponent(rows);
     *(rows->weights ? &said->weights : &said->no_weights) = 1;
     *(rows->offsets ? &said->offsets : &said->no_offsets) = 1;
     if (own > *exponent) *exponent = own;
 }
 
-static void hear_silo(const struct gr_silo *silo, struct said *said) {
-    hear_rows(&silo->train, &said->train_exponent, said);
-    hear_rows(&silo->validation, &said->held_exponent, said);
-    hear_rows(&silo->test, &said->held_exponent, said);
+static void hear_silo(const struct gr_silo *silo, int64_t allowed, struct said *said) {
+    hear_rows(&silo->train, allowed, &said->train_exponent, said);
+    hear_rows(&silo->validation, allowed, &said->held_exponent, said);
+    hear_rows(&silo->test, allowed, &said->held_exponent, said);
+}
+
+static void hear_all(const struct gr_cohort *cohort, struct said *all) {
+    const struct gr_columns *columns = cohort->data->columns;
+    const int64_t allowed = exponent_allowed(columns ? columns->schema : NULL);
+    for (size_t i = 0; i < cohort->data->n_local; i++)
+        hear_silo(&cohort->data->local[i], allowed, all);
+    hear_rows(&cohort->data->test, allowed, &all->held_exponent, all);
+}
+
+/* What the schema says of all tables; without one they have no columns, and no terms. */
+static gr_status hear_schema(const struct gr_config *config, struct said *all) {
+    struct gr_schema *schema = NULL;
+    gr_status status = GR_OK;
+    if (!config->data.schema[0]) return GR_OK;
+    GR_TRY(gr_schema_load(config->data.schema, &schema));
+    for (unsigned i = 0; i < schema->columns_count; i++) {
+        all->weights |= schema->columns[i].type == GR_COLUMN_WEIGHT;
+        all->offsets |= schema->columns[i].type == GR_COLUMN_OFFSET;
+    }
+    all->train_exponent = all->held_exponent = exponent_allowed(schema);
+out:
+    gr_schema_free(schema);
+    return status;
 }
 
 /* Names the rows of this rank that lack weights or offsets which others have: a missing column must
@@ -41,28 +79,31 @@ static gr_status compare_terms(const struct gr_cohort *cohort, const struct said
     gr_status status = GR_OK;
     for (size_t i = 0; status == GR_OK && i < cohort->data->n_local; i++) {
         struct said own = {0};
-        hear_silo(&cohort->data->local[i], &own);
+        hear_silo(&cohort->data->local[i], GR_WEIGHT_NONE, &own);
         status = lacks(cohort->data->local[i].pseudonym, &own, all);
     }
     if (status == GR_OK) {
         struct said own = {0};
-        hear_rows(&cohort->data->test, &own.held_exponent, &own);
+        hear_rows(&cohort->data->test, GR_WEIGHT_NONE, &own.held_exponent, &own);
         status = lacks("test table", &own, all);
     }
     return status;
 }
 
 /* Six maxima in one reduction: presence is a maximum of flags, so that "some have" and "some have
- * not" are both known to all. */
+ * not" are both known to all. Under secure sums the schema says them. */
 gr_status gr_terms_agree(struct gr_cohort *cohort) {
     struct said all = {.train_exponent = GR_WEIGHT_NONE, .held_exponent = GR_WEIGHT_NONE};
-    gr_status status;
-    for (size_t i = 0; i < cohort->data->n_local; i++)
-        hear_silo(&cohort->data->local[i], &all);
-    hear_rows(&cohort->data->test, &all.held_exponent, &all);
-    GR_TRY(gr_release_max(cohort->door, GR_RELEASE_ROW_TERMS, &all.weights,
-                          sizeof all / sizeof(int64_t)));
-    GR_TRY(gr_comm_agree(cohort->comm, compare_terms(cohort, &all)));
+    gr_status status, mine = GR_OK;
+    if (cohort->config->secure.aggregation) {
+        mine = hear_schema(cohort->config, &all);
+    } else {
+        hear_all(cohort, &all);
+        GR_TRY(gr_release_max(cohort->door, GR_RELEASE_ROW_TERMS, &all.weights,
+                              sizeof all / sizeof(int64_t)));
+    }
+    if (mine == GR_OK) mine = compare_terms(cohort, &all);
+    GR_TRY(gr_comm_agree(cohort->comm, mine));
     if (all.weights && all.train_exponent == GR_WEIGHT_NONE)
         return gr_fail(GR_ERROR_DATA, "the weights of all training rows are 0");
     cohort->terms = (struct gr_row_terms){.weights = all.weights,

@@ -46,7 +46,8 @@ static const struct {
     {"feature ", "a value cannot be looked up in the model's tables"},
     {"data.schema", "data.schema cannot be read, or breaks its rules"},
 };
-enum { REASONS = sizeof reasons / sizeof *reasons };
+/* A message that none of the words is in; of secure sums every one. */
+enum { REASONS = sizeof reasons / sizeof *reasons, OTHER = REASONS + 1, ABSENT };
 
 /* The number behind a word of the message's place, + 1; 0: there is none. A column's place in the
  * table is no value of anybody's, unlike the row's. */
@@ -81,11 +82,12 @@ static const char *behind_name(const char *text) {
 
 /*
  * The message is searched, not passed on: whatever a table holds, only a number out of the list can
- * leave. Reasons are tried from the last to the first, so that the first in the list wins. A
- * message that none of the words is in is REASONS + 1, "it cannot be used".
+ * leave. Reasons are tried from the last to the first, so that the first in the list wins. Under
+ * secure sums the reason, which is no sum, stays in the silo.
  */
 static struct gr_reason reason_of(const struct gr_cohort *cohort, const struct gr_silo *silo) {
-    struct gr_reason out = {.reason = REASONS + 1};
+    struct gr_reason out = {.reason = OTHER};
+    if (cohort->config->secure.aggregation) return (struct gr_reason){.reason = ABSENT};
     const char *text = behind_path(cohort, silo), *schema = cohort->config->data.schema;
     const char *body = behind_name(text);
     char place[64];
@@ -151,7 +153,9 @@ void gr_unusable_hear(struct gr_cohort *cohort) {
 }
 
 static void tell_reason(const struct gr_reason *r, char *words, size_t size) {
-    const char *told = r->reason <= REASONS ? reasons[r->reason - 1].told : "it cannot be used";
+    const char *told = r->reason <= REASONS  ? reasons[r->reason - 1].told
+                       : r->reason == ABSENT ? "absent: why is in its own log"
+                                             : "it cannot be used";
     if (r->column > 0)
         snprintf(words, size, "column %lld: %s", (long long)r->column - 1, told);
     else
