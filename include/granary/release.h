@@ -97,6 +97,8 @@ bool gr_release_leaves(enum gr_release id, const struct gr_config *config);
 /* Not collective. What becomes of it under secure sums; GR_SECURE_REFUSED of a number that no row
  * has. */
 enum gr_release_secure gr_release_secure(enum gr_release id);
+/* Not collective. "masked". Static. */
+const char *gr_release_secure_text(enum gr_release_secure secure);
 /* Not collective. A gr_release_describe of journal.h. */
 void gr_release_words_of(int id, struct gr_release_words *words);
 /* Not collective. "once, before round 1". Static. */

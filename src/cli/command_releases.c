@@ -48,13 +48,22 @@ static void print_wrapped(const char *label, const char *text) {
     putchar('\n');
 }
 
-static void print_row(const struct gr_release_row *row) {
+/* What leaves; and of secure sums what else would, and is refused. */
+static bool is_listed(const struct gr_release_row *row, const struct gr_config *config) {
+    const bool refused = config->secure.aggregation && row->secure == GR_SECURE_REFUSED;
+    return gr_release_leaves(row->id, config) || (refused && row->leaves && row->leaves(config));
+}
+
+static void print_row(const struct gr_release_row *row, const struct gr_config *config) {
+    const bool secure = config->secure.aggregation;
     printf("%2d  %s\n", (int)row->id, row->name);
     print_wrapped("what", row->what);
     print_wrapped("as", row->kind);
     print_wrapped("to", row->to);
     print_wrapped("how often", gr_release_when_text(row->when));
-    if (row->rule) print_wrapped("withheld", row->rule);
+    if (row->rule && !(secure && row->secure == GR_SECURE_REFUSED))
+        print_wrapped("withheld", row->rule);
+    if (secure) print_wrapped("secure", gr_release_secure_text(row->secure));
 }
 
 /* The rules hold only where silos have rows that other processes do not read (gr_policy_holds). */
@@ -71,29 +80,43 @@ static void print_policy(const struct gr_config *config) {
            config->data.disclosure_threshold);
 }
 
+static void print_secure(const struct gr_config *config) {
+    if (!config->secure.aggregation) return;
+    printf("\nsecure sums: the parties are the sites of a study, or in one job the silos; in one "
+           "job,\n"
+           "under one account, they protect nothing against that account.\n");
+}
+
 void gr_print_releases(const struct gr_config *config) {
     size_t n;
     const struct gr_release_row *rows = gr_release_rows(&n);
     for (size_t i = 0; i < n; i++)
-        if (gr_release_leaves(rows[i].id, config)) print_row(&rows[i]);
+        if (is_listed(&rows[i], config)) print_row(&rows[i], config);
+    print_secure(config);
     print_policy(config);
 }
 
-/* "withheld" is null where a release leaves as it is. */
+/* "withheld" is null where a release leaves as it is; "secure" is there with secure sums only. */
+static bool add_json(json_t *list, const struct gr_release_row *r, const struct gr_config *config) {
+    static const char *const words[] = {[GR_SECURE_AS_IT_IS] = "as it is",
+                                        [GR_SECURE_MASKED] = "masked",
+                                        [GR_SECURE_BITS] = "bits",
+                                        [GR_SECURE_REFUSED] = "refused"};
+    const char *secure = config->secure.aggregation ? words[r->secure] : NULL;
+    json_t *row =
+        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s?, s:s*}", "release", (int)r->id, "name",
+                  r->name, "what", r->what, "as", r->kind, "to", r->to, "how_often",
+                  gr_release_when_text(r->when), "withheld", r->rule, "secure", secure);
+    return json_array_append_new(list, row) == 0;
+}
+
 static gr_status print_json(const struct gr_config *config) {
     size_t n;
     const struct gr_release_row *rows = gr_release_rows(&n);
     json_t *list = json_array();
     bool bad = !list;
-    for (size_t i = 0; i < n && !bad; i++) {
-        const struct gr_release_row *r = &rows[i];
-        if (!gr_release_leaves(r->id, config)) continue;
-        bad = json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s?}",
-                                                    "release", (int)r->id, "name", r->name, "what",
-                                                    r->what, "as", r->kind, "to", r->to,
-                                                    "how_often", gr_release_when_text(r->when),
-                                                    "withheld", r->rule)) != 0;
-    }
+    for (size_t i = 0; i < n && !bad; i++)
+        bad = is_listed(&rows[i], config) && !add_json(list, &rows[i], config);
     char *text = bad ? NULL : json_dumps(list, JSON_INDENT(1));
     if (text) puts(text);
     bad = !text;

@@ -149,7 +149,7 @@ static const struct gr_release_row rows[] = {
      "which silos' data cannot be used: a reason out of a fixed list, and the column",
      "pseudonym and numbers", RECORDS, GR_RELEASE_AT_START,
      "the whole reason, row and value stay on the terminal of the silo's process, and in the log "
-     "of silos[].directory",
+     "of silos[].directory; with secure.aggregation the reason and the column do as well",
      NULL, GR_SECURE_AS_IT_IS},
     {GR_RELEASE_ERRORS, "errors", "the message of the lowest rank that fails",
      "text without values, rows and paths", RANKS, GR_RELEASE_WHEN_IT_COMES, NULL, NULL,
@@ -324,6 +324,16 @@ bool gr_release_leaves(enum gr_release id, const struct gr_config *config) {
 enum gr_release_secure gr_release_secure(enum gr_release id) {
     const struct gr_release_row *row = gr_release_row(id);
     return row ? row->secure : GR_SECURE_REFUSED;
+}
+
+const char *gr_release_secure_text(enum gr_release_secure secure) {
+    static const char *const text[] = {
+        [GR_SECURE_AS_IT_IS] = "as it is: it follows from config and schema, or tells nothing of "
+                               "rows",
+        [GR_SECURE_MASKED] = "masked: nobody sees one party's part, only the sum",
+        [GR_SECURE_BITS] = "masked: nobody sees one party's part, only whether any has it",
+        [GR_SECURE_REFUSED] = "refused: it does not leave"};
+    return text[secure];
 }
 
 const char *gr_release_when_text(enum gr_release_when when) {
