@@ -37,6 +37,7 @@ reduced() {
     poisson) ;;
     # Without its faults: with them tests/faults/test_rehearsal.sh runs it.
     rehearsal) echo "--set run.rounds=3 --set train.steps=20 --set faults=[]" ;;
+    secure) echo "--set run.rounds=4" ;;
     simulate-1000) echo "$IDX --set run.rounds=10" ;;
     # Its time limit left out: bits depend on it.
     stragglers) echo "--set run.rounds=4 --set train.seconds=0" ;;
@@ -72,6 +73,9 @@ for config in configs/*.yaml; do
         check "$name on $ranks ranks" equal "$(trained "$name" $ranks $words)" "$one"
     done
 done
+
+check "secure sums have the model of plain ones" equal "$(trained secure 1 --set run.rounds=4 --set secure.aggregation=false --run plain-secure >/dev/null; "$GRANARY" inspect --digest plain-secure/model.h5)" \
+    "$("$GRANARY" inspect --digest secure-2/model.h5)"
 
 check "heart disease: zeros that were not measured are missing" equal 60 "$(awk -F, '
     $4 == "0" || $5 == "0" || $14 > 1 { bad = 1 } { n++ } END { print bad ? "bad" : n }' heart-disease/va.csv)"
