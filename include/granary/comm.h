@@ -571,26 +571,22 @@ struct gr_public_grid {
     double weight_max;
     uint32_t n_selected; /* contributions that are asked for */
 };
-/* Which words of a contribution are at hand. */
-enum { GR_STAGE_RIDERS = GR_CONTRIBUTION_VECTORS_MAX };
+/* Which words are at hand. */
 struct gr_stage_key {
-    uint32_t silo;
-    uint32_t vector;  /* of those that it sends; GR_STAGE_RIDERS: examples, weight and steps */
-    uint32_t epoch;   /* of the members that add up */
-    uint32_t attempt; /* sums that this aggregator has begun in that epoch: 1, 2, ... */
-    size_t begin;     /* place of the first word in the vector; a multiple of GR_RING_BLOCK */
-    int exponent;     /* a vector's words are in units of 2^exponent; riders: 0 */
+    bool riders;  /* examples, weight and steps, of 64 bits; not the vectors */
+    size_t at;    /* place of the first word in the sum, or among the riders */
+    int exponent; /* a vector's words are in units of 2^exponent; riders: 0 */
 };
 /*
- * A stage between a contribution's encoding and its addition to anything, the place of masks and of
- * noise. apply: changes n words of `width` bytes (2, 4 or 8; unsigned, added modulo 2^(8 width)) of
- * one contribution, once in each sum, on the rank that brings it, by adding to them: words of a
- * contribution that was added as it came are 0 here. The key is the same wherever the
- * silo is. What it adds over all contributions is what the total is off by; the grid leaves no room
- * for more than the encoded values. It cannot fail: what may is to be done before the sum.
+ * A stage between what a rank brings to a sum and all that others can read, the place of masks and
+ * of noise. apply: changes n words of `width` bytes (2, 4 or 8; unsigned, added modulo
+ * 2^(8 width)), the sum of this rank's contributions, by adding to them; each word once in each
+ * sum, the riders first and then places in ascending order, on ranks without contributions too. The
+ * grid leaves no room for more than the encoded values; masks cancel, or are taken off the total
+ * by gr_aggregate_unstage. It cannot fail: what may is to be done before the sum.
  */
 struct gr_stage {
-    void (*apply)(void *context, const struct gr_stage_key *key, void *words, size_t width,
+    void (*apply)(void *context, struct gr_stage_key key, void *words, size_t width,
                   size_t n); /* NULL: there is no stage */
     void *context;           /* borrowed */
 };
@@ -670,6 +666,19 @@ double gr_aggregate_steps(const struct gr_aggregator *aggregator);
  */
 bool gr_aggregate_between(const struct gr_aggregator *aggregator, enum gr_between *way,
                           double least_s[GR_BETWEEN_MPI + 1]);
+/*
+ * Not collective. A total that has passed a stage, as it is: its riders, and all of its words, for
+ * a digest of them. Borrowed, while it is held. *n, *bytes: how many.
+ */
+const int64_t *gr_aggregate_riders(const struct gr_aggregator *aggregator, size_t *n);
+const void *gr_aggregate_words(const struct gr_aggregator *aggregator, size_t *bytes);
+/*
+ * Not collective. Takes off the total that is held all that stages of all ranks have added to it,
+ * `remove` in the same order and with the same keys: from now on it may be decoded.
+ * GR_ERROR_INTERNAL: the riders are then of no sum.
+ */
+gr_status gr_aggregate_unstage(struct gr_aggregator *aggregator,
+                               const struct gr_stage *remove) GR_CHECKED;
 /* Not collective. Whether a total is complete on this rank. */
 bool gr_aggregate_holds(const struct gr_aggregator *aggregator);
 /* Not collective. Rows that the total stands for. */

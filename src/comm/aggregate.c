@@ -173,7 +173,6 @@ gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout
     aggregator->grid = options->grid;
     aggregator->stage = options->stage;
     aggregator->between = options->between;
-    aggregator->attempt_epoch = comm->epoch;
     aggregator->n_vectors = options->n_vectors > 0 ? options->n_vectors : 1;
     aggregator->span = round_up(layout->size > 0 ? layout->size : 1, GR_RING_BLOCK);
     aggregator->size = (aggregator->n_vectors - 1) * aggregator->span + layout->size;
@@ -264,23 +263,6 @@ static gr_status settle(const struct gr_sum *call) {
     return gr_fail(GR_ERROR_INTERNAL, "contributions differ when they are made once more");
 }
 
-/* A block of what was added as it came. Each contribution's part in the stage is added to it. */
-static void take_block(const struct gr_sum *call, size_t at, struct gr_span span, void *sums) {
-    const struct gr_aggregator *aggregator = call->aggregator;
-    const int16_t exponent = aggregator->exponents[at / GR_RING_BLOCK];
-    _Alignas(64) uint64_t alone[GR_RING_BLOCK]; /* or narrower words */
-    gr_running_take(&aggregator->running, at / GR_RING_BLOCK, exponent, sums, span.n);
-    for (size_t c = 0; c < call->n_mine && aggregator->stage.apply; c++) {
-        const struct gr_stage_key key = {.silo = call->mine[c].silo,
-                                         .vector = (uint32_t)span.vector,
-                                         .begin = span.begin,
-                                         .exponent = exponent};
-        memset(alone, 0, span.n * aggregator->element);
-        gr_sum_pass(call, key, alone, aggregator->element, span.n);
-        aggregator->codec->add(sums, alone, sums, span.n);
-    }
-}
-
 /* ---- the pipeline --------------------------------------------------------------------------- */
 
 /* Elements of segment k; only the last may be shorter. */
@@ -359,37 +341,34 @@ static void encode_one(const struct gr_sum *call, size_t c, size_t at, struct gr
 }
 
 /*
- * The same by way of the stage. A mask or noise belongs to one silo's words, so the stage must see
- * them before any other contribution is added: but for the first contribution they are encoded
- * apart, and added afterwards.
- */
-static void encode_staged(const struct gr_sum *call, size_t c, size_t at, struct gr_span span,
-                          bool add, void *sums) {
-    const struct gr_aggregator *aggregator = call->aggregator;
-    const struct gr_stage_key key = {.silo = call->mine[c].silo,
-                                     .vector = (uint32_t)span.vector,
-                                     .begin = span.begin,
-                                     .exponent = aggregator->exponents[at / GR_RING_BLOCK]};
-    _Alignas(64) uint64_t alone[GR_RING_BLOCK]; /* or narrower words */
-    void *words = add ? alone : sums;
-    encode_one(call, c, at, span, false, words);
-    gr_sum_pass(call, key, words, aggregator->element, span.n);
-    if (add) aggregator->codec->add(sums, alone, sums, span.n);
-}
-
-/*
- * A block of n elements of the sum, of all of this rank's contributions. Words between the end of a
- * vector and the next block are added and kept like all others; they are set to 0, for the slot
- * still holds an earlier segment.
+ * A block of n elements of the sum, of all of this rank's contributions; zeros where it has none.
+ * Words between the end of a vector and the next block are added and kept like all others; they are
+ * set to 0, for the slot still holds an earlier segment.
  */
 static void encode_block(const struct gr_sum *call, size_t at, size_t n, char *sums) {
     const struct gr_aggregator *aggregator = call->aggregator;
     const size_t element = aggregator->element;
     const struct gr_span span = gr_sum_span(aggregator, at, n);
-    if (aggregator->running.n > 0) take_block(call, at, span, sums);
+    const size_t empty = call->n_mine > 0 ? span.n : 0;
+    if (aggregator->running.n > 0)
+        gr_running_take(&aggregator->running, at / GR_RING_BLOCK,
+                        aggregator->exponents[at / GR_RING_BLOCK], sums, span.n);
     for (size_t c = 0; c < call->n_mine && aggregator->running.n == 0; c++)
-        (aggregator->stage.apply ? encode_staged : encode_one)(call, c, at, span, c > 0, sums);
-    memset(sums + span.n * element, 0, (n - span.n) * element);
+        encode_one(call, c, at, span, c > 0, sums);
+    memset(sums + empty * element, 0, (n - empty) * element);
+}
+
+/* Words pass the stage in memory of this process alone, before others can read them. */
+static void encode_staged(const struct gr_sum *call, size_t at, size_t n, char *sums) {
+    const struct gr_aggregator *aggregator = call->aggregator;
+    const size_t element = aggregator->element;
+    const struct gr_stage_key key = {.at = at,
+                                     .exponent = aggregator->exponents[at / GR_RING_BLOCK]};
+    _Alignas(64) uint64_t alone[GR_RING_BLOCK]; /* or narrower words */
+    encode_block(call, at, n, (char *)alone);
+    aggregator->stage.apply(aggregator->stage.context, key, alone, element,
+                            gr_sum_span(aggregator, at, n).n);
+    memcpy(sums, alone, n * element);
 }
 
 /* A rank without contributions offers zeros: every slot of the node is read. */
@@ -399,10 +378,9 @@ static void encode_segment(const struct gr_sum *call, size_t k) {
     size_t begin = k * aggregator->segment, n = elements(aggregator, k);
     char *slot = slot_of(aggregator, comm->node_rank, k);
     if (comm->node_size > 1) comm->bytes_sent += n * aggregator->element;
-    if (call->n_mine == 0) memset(slot, 0, n * aggregator->element);
-    for (size_t i = 0; i < n && call->n_mine > 0; i += GR_RING_BLOCK)
-        encode_block(call, begin + i, gr_smaller(GR_RING_BLOCK, n - i),
-                     slot + i * aggregator->element);
+    for (size_t i = 0; i < n; i += GR_RING_BLOCK)
+        (aggregator->stage.apply ? encode_staged : encode_block)(
+            call, begin + i, gr_smaller(GR_RING_BLOCK, n - i), slot + i * aggregator->element);
 #ifndef NDEBUG
     if (!aggregator->floats && !aggregator->stage.apply) check_bound(call, slot, n);
 #endif
@@ -627,19 +605,12 @@ out:
     return status;
 }
 
-/*
- * Every call counts as an attempt, successful or not: a repeated sum has another roster, and a
- * stage that used the masks or noise of the first attempt again would let their difference tell
- * what the lost silo sent.
- */
 gr_status gr_aggregate_total(struct gr_aggregator *aggregator, const struct gr_contribution *mine,
                              size_t n_mine, uint32_t n_members) {
     struct gr_sum call = {
         .aggregator = aggregator, .mine = mine, .n_mine = n_mine, .n_members = n_members};
     aggregator->held = false;
-    if (aggregator->attempt_epoch != aggregator->comm->epoch) aggregator->attempt = 0;
-    aggregator->attempt_epoch = aggregator->comm->epoch;
-    aggregator->attempt++;
+    aggregator->staged = aggregator->stage.apply != NULL;
     if (aggregator->combination.combine) return combine(&call);
     gr_status status = add_up(&call);
     if (status == GR_LOST || status == GR_ERROR_INTERNAL) abandon(aggregator);
@@ -648,7 +619,8 @@ gr_status gr_aggregate_total(struct gr_aggregator *aggregator, const struct gr_c
 
 void gr_aggregate_decode(const struct gr_aggregator *aggregator, size_t vector, size_t begin,
                          float *mean, size_t n) {
-    assert(aggregator->held && begin % GR_RING_BLOCK == 0 && vector < aggregator->n_vectors);
+    assert(aggregator->held && !aggregator->staged && begin % GR_RING_BLOCK == 0 &&
+           vector < aggregator->n_vectors);
     if (aggregator->combination.combine) {
         memcpy(mean, total_of(aggregator, begin), n * sizeof *mean);
         return;
@@ -665,6 +637,33 @@ void gr_aggregate_decode(const struct gr_aggregator *aggregator, size_t vector, 
 double gr_aggregate_steps(const struct gr_aggregator *aggregator) {
     if (!(aggregator->total_weight > 0)) return 0;
     return aggregator->total_steps / aggregator->total_weight;
+}
+
+const int64_t *gr_aggregate_riders(const struct gr_aggregator *aggregator, size_t *n) {
+    *n = GR_SUM_RIDERS;
+    return aggregator->riders;
+}
+
+const void *gr_aggregate_words(const struct gr_aggregator *aggregator, size_t *bytes) {
+    *bytes = aggregator->size * aggregator->element;
+    return aggregator->total;
+}
+
+gr_status gr_aggregate_unstage(struct gr_aggregator *aggregator, const struct gr_stage *remove) {
+    assert(aggregator->held && aggregator->staged);
+    remove->apply(remove->context, (struct gr_stage_key){.riders = true}, aggregator->riders,
+                  sizeof *aggregator->riders, GR_SUM_RIDERS);
+    const gr_status status = gr_sum_take_riders(aggregator);
+    if (status != GR_OK) return status;
+    for (size_t at = 0; at < aggregator->size; at += GR_RING_BLOCK) {
+        const struct gr_span span =
+            gr_sum_span(aggregator, at, gr_smaller(GR_RING_BLOCK, aggregator->size - at));
+        const struct gr_stage_key key = {.at = at,
+                                         .exponent = aggregator->exponents[at / GR_RING_BLOCK]};
+        remove->apply(remove->context, key, total_of(aggregator, at), aggregator->element, span.n);
+    }
+    aggregator->staged = false;
+    return GR_OK;
 }
 
 bool gr_aggregate_holds(const struct gr_aggregator *aggregator) {

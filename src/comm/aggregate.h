@@ -31,6 +31,14 @@ struct gr_between_trials {
     double least_s[GR_BETWEEN_MPI + 1]; /* of them; 0: none has succeeded */
 };
 
+/* Numbers of each contribution that are added up beside the vectors. */
+enum {
+    GR_RIDER_EXAMPLES,
+    GR_RIDER_WEIGHT,
+    GR_RIDER_STEPS = GR_RIDER_WEIGHT + GR_REAL_WORDS,
+    GR_SUM_RIDERS = GR_RIDER_STEPS + GR_REAL_WORDS
+};
+
 struct gr_aggregator {
     struct gr_comm *comm;           /* borrowed */
     const struct gr_layout *layout; /* borrowed */
@@ -60,12 +68,12 @@ struct gr_aggregator {
     /* The last sum over all ranks; it outlives the epoch in which it was taken. */
     char *total;                      /* layout size words; owned; NULL: none has been taken yet */
     bool held;                        /* it is complete */
+    int64_t riders[GR_SUM_RIDERS];    /* of the total, as they were added up */
     double total_weight, total_steps; /* steps times weights */
     bool steps;                       /* are added up */
     uint64_t examples;
-    struct gr_stage stage;             /* apply NULL: there is none */
-    uint32_t attempt;                  /* sums begun in the epoch: */
-    uint32_t attempt_epoch;            /* in which they were */
+    struct gr_stage stage; /* apply NULL: there is none */
+    bool staged;           /* the total is as stages have left it */
     struct gr_public_grid grid;        /* clip_norm 0: exponents are agreed on */
     float *multiplier;                 /* with it: of each contribution of this sum; owned */
     size_t n_multipliers;              /* there is room for */
@@ -124,10 +132,9 @@ static inline struct gr_span gr_sum_span(const struct gr_aggregator *aggregator,
 float gr_sum_weight(const struct gr_contribution *from);
 /* Of a contribution, times its weight, and with what an earlier sum has left over. */
 void gr_sum_weigh(const struct gr_contribution *from, struct gr_span span, float *p);
-/* Not collective. Words of a contribution pass the aggregator's stage, where it has one. `at`:
- * their silo, vector, place and unit. */
-void gr_sum_pass(const struct gr_sum *call, struct gr_stage_key at, void *words, size_t width,
-                 size_t n);
+/* Not collective. Examples, weight and steps of the total, out of its riders. GR_ERROR_INTERNAL:
+ * they are of no sum. */
+gr_status gr_sum_take_riders(struct gr_aggregator *aggregator) GR_CHECKED;
 /* Collective. Adds up weights and examples, and finds out whether all are well before anything else
  * is done; exponents to be agreed on are offered to the node meanwhile. */
 gr_status gr_sum_weights(struct gr_sum *call) GR_CHECKED;

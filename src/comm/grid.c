@@ -135,48 +135,30 @@ static gr_status find_exponents(const struct gr_sum *call) {
     return status;
 }
 
-/* Epoch and attempt are the same on all ranks, so two ranks that share a mask derive it alike. */
-void gr_sum_pass(const struct gr_sum *call, struct gr_stage_key at, void *words, size_t width,
-                 size_t n) {
-    const struct gr_aggregator *aggregator = call->aggregator;
-    if (!aggregator->stage.apply) return;
-    at.epoch = aggregator->attempt_epoch;
-    at.attempt = aggregator->attempt;
-    aggregator->stage.apply(aggregator->stage.context, &at, words, width, n);
-}
-
-/* Numbers added up beside the vectors: first of each contribution (riders), then of each rank. */
+/* Numbers added up beside the vectors: behind the riders those of each rank. */
 enum {
-    EXAMPLES,
-    WEIGHT,
-    STEPS = WEIGHT + GR_REAL_WORDS,
-    N_RIDERS = STEPS + GR_REAL_WORDS,
-    MEMBERS = N_RIDERS,
+    EXAMPLES = GR_RIDER_EXAMPLES,
+    WEIGHT = GR_RIDER_WEIGHT,
+    STEPS = GR_RIDER_STEPS,
+    MEMBERS = GR_SUM_RIDERS,
     FAILED,
     BETWEEN, /* rank 0's: the way of this sum */
     TOOK,    /* nanoseconds of the last */
     N_SUMS
 };
 
-/*
- * Adds a contribution's riders: rows, weight and steps, which pass the stage like the vectors, for
- * a lone silo's weight tells its size. A weight is taken as it enters the products, so the mean's
- * denominator fits its numerator. Words are added modulo 2^64.
- */
+/* Adds a contribution's riders. A weight is taken as it enters the products, so the mean's
+ * denominator fits its numerator. */
 static gr_status ride(const struct gr_sum *call, const struct gr_contribution *from,
                       int64_t *sums) {
     const struct gr_aggregator *aggregator = call->aggregator;
     const double weight = aggregator->grid.clip_norm > 0
                               ? (double)gr_sum_capped(aggregator, from->weight)
                               : (double)gr_sum_weight(from);
-    int64_t riders[N_RIDERS] = {(int64_t)from->examples};
-    if (!gr_real_add(riders + WEIGHT, weight) ||
-        (aggregator->steps && !gr_real_add(riders + STEPS, weight * from->steps)))
+    sums[EXAMPLES] += (int64_t)from->examples;
+    if (!gr_real_add(sums + WEIGHT, weight) ||
+        (aggregator->steps && !gr_real_add(sums + STEPS, weight * from->steps)))
         return gr_fail(GR_ERROR_INTERNAL, "%s: weight or steps out of range", from->pseudonym);
-    gr_sum_pass(call, (struct gr_stage_key){.silo = from->silo, .vector = GR_STAGE_RIDERS}, riders,
-                sizeof *riders, N_RIDERS);
-    for (size_t i = 0; i < N_RIDERS; i++)
-        sums[i] = (int64_t)((uint64_t)sums[i] + (uint64_t)riders[i]);
     return GR_OK;
 }
 
@@ -240,6 +222,10 @@ gr_status gr_sum_weights(struct gr_sum *call) {
                        call->n_mine, aggregator->running.n);
     for (size_t i = 0; i < call->n_mine && mine == GR_OK; i++)
         mine = ride(call, &call->mine[i], sums);
+    /* Like the vectors, for a lone silo's weight tells its size. */
+    if (aggregator->stage.apply)
+        aggregator->stage.apply(aggregator->stage.context, (struct gr_stage_key){.riders = true},
+                                sums, sizeof *sums, GR_SUM_RIDERS);
     sums[MEMBERS] = (int64_t)call->n_mine;
     sums[FAILED] = mine != GR_OK;
     sums[BETWEEN] = aggregator->comm->rank == 0 ? (int64_t)gr_between_propose(aggregator) : 0;
@@ -259,11 +245,22 @@ gr_status gr_sum_weights(struct gr_sum *call) {
     if (sums[BETWEEN] < GR_BETWEEN_AUTO || sums[BETWEEN] > GR_BETWEEN_MPI)
         return gr_fail(GR_ERROR_INTERNAL, "a sum by way %lld", (long long)sums[BETWEEN]);
     gr_between_take(aggregator, (enum gr_between)sums[BETWEEN], sums[TOOK]);
-    aggregator->examples = (uint64_t)sums[EXAMPLES];
-    aggregator->total_weight = (double)gr_real_value(sums + WEIGHT);
-    aggregator->total_steps = (double)gr_real_value(sums + STEPS);
+    memcpy(aggregator->riders, sums, sizeof aggregator->riders);
+    if (!aggregator->stage.apply) status = gr_sum_take_riders(aggregator);
 out:
     return status;
+}
+
+gr_status gr_sum_take_riders(struct gr_aggregator *aggregator) {
+    const int64_t *riders = aggregator->riders;
+    const double most = weight_max * UINT32_MAX;
+    if (riders[EXAMPLES] < 0 || !is_within(riders + WEIGHT, most) ||
+        !is_within(riders + STEPS, ldexp(most, STEPS_MAX_EXPONENT)))
+        return gr_fail(GR_ERROR_INTERNAL, "rows, weights or steps of a sum that are none");
+    aggregator->examples = (uint64_t)riders[EXAMPLES];
+    aggregator->total_weight = (double)gr_real_value(riders + WEIGHT);
+    aggregator->total_steps = (double)gr_real_value(riders + STEPS);
+    return GR_OK;
 }
 
 /* For combinations, whose weights have no effect and whose updates are taken as they are. */

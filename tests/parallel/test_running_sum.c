@@ -67,6 +67,7 @@ struct source {
     struct gr_aggregator *aggregator;
     int sum, times;
     size_t n_vectors, size, n;
+    bool staged;
     struct gr_contribution *mine;
     float *vector[VECTORS];
     bool differs; /* the second time */
@@ -95,17 +96,19 @@ static gr_status again(void *context) {
     return status;
 }
 
-/* Adds to each word what depends on its key; over all silos that does not cancel, and need not. */
-static void apply(void *context, const struct gr_stage_key *key, void *words, size_t width,
-                  size_t n) {
+/* Adds to each word what depends on its place alone. */
+static void apply(void *context, struct gr_stage_key key, void *words, size_t width, size_t n) {
     (void)context;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !key.riders; i++) {
         uint64_t word = 0;
         memcpy(&word, (char *)words + i * width, width);
-        if (key->vector != GR_STAGE_RIDERS)
-            word += (key->silo + 1) * (key->begin + i + 3) * (key->vector + 1);
+        word += key.at + i + 3;
         memcpy((char *)words + i * width, &word, width);
     }
+}
+
+static void leave(void *context, struct gr_stage_key key, void *words, size_t width, size_t n) {
+    (void)context, (void)key, (void)words, (void)width, (void)n;
 }
 
 static gr_status create(struct gr_comm *comm, const struct gr_layout *layout, int c,
@@ -125,6 +128,8 @@ static bool is_here(const struct gr_comm *comm, uint32_t silo) {
 /* mean: all vectors, one behind the other. */
 static gr_status decode(struct gr_comm *comm, const struct source *source, float *mean) {
     gr_status status = gr_comm_agree(comm, GR_OK);
+    if (status == GR_OK && source->staged)
+        status = gr_aggregate_unstage(source->aggregator, &(struct gr_stage){leave, NULL});
     for (size_t v = 0; v < source->n_vectors && status == GR_OK; v++)
         gr_aggregate_decode(source->aggregator, v, 0, mean + v * source->size, source->size);
     return status;
@@ -171,7 +176,9 @@ out:
 static int source_create(struct gr_comm *comm, const struct gr_layout *layout, int c,
                          struct source *source) {
     int bad = 0;
-    *source = (struct source){.n_vectors = sums_of[c].n_vectors, .size = layout->size};
+    *source = (struct source){.n_vectors = sums_of[c].n_vectors,
+                              .size = layout->size,
+                              .staged = sums_of[c].staged};
     EXPECT(gr_allocate_zero(SILOS, sizeof *source->mine, "contributions", &source->mine) == GR_OK);
     for (size_t v = 0; v < VECTORS; v++)
         EXPECT(gr_allocate(layout->size, sizeof(float), "a vector", &source->vector[v]) == GR_OK);
