@@ -50,6 +50,9 @@ gr_status gr_keys_generate(const char *directory, struct gr_public_key *out) GR_
  * *out: the caller's, for gr_keys_free.
  */
 gr_status gr_keys_read(const char *directory, struct gr_keys **out) GR_CHECKED;
+/* Not collective. Draws keys that end with this process. *out: the caller's, for gr_keys_free.
+ * Errors: GR_ERROR_INTERNAL: no memory. */
+gr_status gr_keys_draw(struct gr_keys **out) GR_CHECKED;
 /* Not collective. Wipes and releases; NULL accepted. */
 void gr_keys_free(struct gr_keys *keys);
 /* Not collective. Borrowed. */

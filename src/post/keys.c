@@ -223,6 +223,14 @@ out:
     return status;
 }
 
+gr_status gr_keys_draw(struct gr_keys **out) {
+    struct key_seeds seeds;
+    randombytes_buf(&seeds, sizeof seeds);
+    *out = keys_of_seeds(&seeds);
+    sodium_memzero(&seeds, sizeof seeds);
+    return *out ? GR_OK : GR_ERROR_INTERNAL;
+}
+
 /* Before any byte is read: a key that others could have read is none. */
 static gr_status refuse_open_to_others(const char *path) {
     struct stat is;

@@ -31,5 +31,7 @@ void gr_secure_roster_digest(const struct gr_secure_roster *roster,
                              unsigned char out[GR_DIGEST_BYTES]);
 /* Whether two rosters say the same, whoever signed them. */
 bool gr_secure_roster_same(const struct gr_secure_roster *a, const struct gr_secure_roster *b);
+/* Errors: GR_ERROR_INTERNAL: it leaves its stream, or is of no whole words. */
+gr_status gr_secure_range_check(struct gr_stream_range range) GR_CHECKED;
 
 #endif

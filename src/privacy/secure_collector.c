@@ -5,11 +5,19 @@
  * parties find; it checks for the sake of naming the one at fault.
  */
 #include "privacy/secure_check.h"
+#include "privacy/secure_mask.h"
 #include "privacy/shamir.h"
 
 #include <sodium.h>
 
-enum step { ADVERTS, SHARES, ROSTERS, OPENINGS, CLOSED, VOID };
+enum step {
+    ADVERTS = GR_SECURE_STEP_ADVERTS,
+    SHARES = GR_SECURE_STEP_SHARES,
+    ROSTERS = GR_SECURE_STEP_ROSTERS,
+    OPENINGS = GR_SECURE_STEP_OPENINGS,
+    CLOSED = GR_SECURE_STEP_CLOSED,
+    VOID
+};
 static const enum gr_secure_kind kinds[] = {GR_SECURE_ADVERT, GR_SECURE_SHARES, GR_SECURE_ROSTER,
                                             GR_SECURE_OPENING};
 
@@ -26,6 +34,7 @@ struct gr_secure_collector {
     struct gr_secure_roster rosters[GR_SECURE_PARTIES_MAX];
     struct gr_secure_message openings[GR_SECURE_PARTIES_MAX];
     struct gr_secure_message secrets; /* GR_SECURE_SECRETS */
+    struct gr_secure_masks masks;     /* in the total */
 };
 
 gr_status gr_secure_collector_create(const struct gr_secure_terms *terms,
@@ -47,6 +56,7 @@ void gr_secure_collector_free(struct gr_secure_collector *collector) {
     }
     gr_free(collector->list.bytes);
     gr_free(collector->secrets.bytes);
+    gr_secure_masks_release(&collector->masks);
     gr_free(collector);
 }
 
@@ -296,11 +306,15 @@ static gr_status make_secrets(struct gr_secure_collector *collector) {
     gr_status status;
     unsigned char *at;
     struct gr_secure_opened opened;
+    const struct gr_secure_roll roll = {collector->id, collector->adverts, collector->sharers,
+                                        collector->summed};
+    GR_TRY(gr_secure_masks_create(&roll, &collector->masks));
     GR_TRY(begin_items(collector, GR_SECURE_SECRETS, gr_party_set_count(collector->sharers),
                        sizeof opened, &collector->secrets, &at));
     for (uint32_t p = 0; p < collector->terms.n_parties; p++) {
         if (!gr_party_set_has(collector->sharers, p)) continue;
         GR_TRY(rebuild(collector, p, &opened));
+        GR_TRY(gr_secure_masks_add(&collector->masks, &roll, &opened));
         memcpy(at, &opened, sizeof opened);
         at += sizeof opened;
     }
@@ -396,4 +410,17 @@ gr_status gr_secure_collector_tell(const struct gr_secure_collector *collector, 
     default:
         return gr_fail(GR_ERROR_INTERNAL, "secure sum: there is nothing to tell");
     }
+}
+
+gr_status gr_secure_collector_unmask(const struct gr_secure_collector *collector,
+                                     struct gr_stream_range range, void *words) {
+    if (collector->step != CLOSED)
+        return gr_fail(GR_ERROR_INTERNAL, "secure sum: no secrets have been opened");
+    const gr_status status = gr_secure_range_check(range);
+    if (status == GR_OK) gr_secure_masks_take_off(&collector->masks, range, words);
+    return status;
+}
+
+enum gr_secure_step gr_secure_collector_step(const struct gr_secure_collector *collector) {
+    return (enum gr_secure_step)collector->step;
 }

@@ -78,3 +78,21 @@ bool gr_secure_message_verify(const struct gr_public_key *key, const void *bytes
            gr_public_key_verify(key, purpose, bytes, n - GR_SIGNATURE_BYTES,
                                 at + n - GR_SIGNATURE_BYTES);
 }
+
+size_t gr_secure_message_most(enum gr_secure_kind kind, uint32_t n_parties) {
+    /* Around the items of shares and openings. */
+    const size_t around =
+        sizeof(struct gr_secure_head) + GR_DIGEST_BYTES + sizeof(uint32_t) + GR_SIGNATURE_BYTES;
+    switch (kind) {
+    case GR_SECURE_ADVERT:
+        return sizeof(struct gr_secure_advert);
+    case GR_SECURE_SHARES:
+        return around + n_parties * sizeof(struct gr_secure_piece);
+    case GR_SECURE_ROSTER:
+        return sizeof(struct gr_secure_roster);
+    case GR_SECURE_OPENING:
+        return around + n_parties * sizeof(struct gr_secure_opened);
+    default:
+        return 0;
+    }
+}

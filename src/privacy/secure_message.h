@@ -64,6 +64,10 @@ struct gr_secure_opened {
     unsigned char bytes[GR_SECURE_SECRET_BYTES];
 };
 
+/* Not collective. Bytes of a party's message in a sum of n parties, at most; 0: it is none of a
+ * party's. */
+size_t gr_secure_message_most(enum gr_secure_kind kind, uint32_t n_parties);
+
 /* Bytes being written or kept; owned. */
 struct gr_secure_message {
     unsigned char *bytes;

@@ -5,6 +5,7 @@
  * can be asked.
  */
 #include "privacy/secure_check.h"
+#include "privacy/secure_mask.h"
 #include "privacy/shamir.h"
 
 #include <sodium.h>
@@ -22,12 +23,6 @@ struct secure_secrets {
     unsigned char held[2][GR_SECURE_PARTIES_MAX][GR_SECURE_SECRET_BYTES]; /* of others */
 };
 
-/* A mask that is still in the total. */
-struct secure_mask {
-    unsigned char key[GR_STREAM_KEY_BYTES];
-    bool added;
-};
-
 struct gr_secure_party {
     struct gr_secure_party_options options;
     enum phase phase;
@@ -38,8 +33,7 @@ struct gr_secure_party {
     unsigned char roster_digest[GR_DIGEST_BYTES];
     struct secure_secrets *secrets; /* owned; NULL: wiped */
     uint64_t position;              /* bytes of the streams that were used */
-    struct secure_mask *masks;      /* in the total; owned */
-    size_t n_masks;
+    struct gr_secure_masks masks;   /* in the total */
 };
 
 /* ---- beginning and ending -------------------------------------------------------------------- */
@@ -79,8 +73,7 @@ static gr_status expect_enough(const struct gr_secure_party *party, struct gr_pa
 void gr_secure_party_free(struct gr_secure_party *party) {
     if (!party) return;
     wipe(party);
-    if (party->masks) sodium_memzero(party->masks, party->n_masks * sizeof *party->masks);
-    gr_free(party->masks);
+    gr_secure_masks_release(&party->masks);
     gr_free(party);
 }
 
@@ -150,36 +143,6 @@ out:
 /* ---- share ------------------------------------------------------------------------------------
  */
 
-/* The stream of the pair's masks, which both make of the same words. */
-static void pair_stream(const unsigned char *id, uint32_t a, uint32_t b,
-                        const unsigned char shared[GR_KEY_BYTES],
-                        unsigned char out[GR_STREAM_KEY_BYTES]) {
-    static const char title[] = "granary: a pair mask";
-    const uint32_t words[2] = {a < b ? a : b, a < b ? b : a};
-    struct gr_digest digest;
-    gr_digest_start(&digest);
-    gr_digest_add(&digest, title, sizeof title);
-    gr_digest_add(&digest, id, GR_DIGEST_BYTES);
-    gr_digest_add(&digest, words, sizeof words);
-    gr_digest_add(&digest, shared, GR_KEY_BYTES);
-    gr_digest_finish(&digest, out);
-    sodium_memzero(&digest, sizeof digest);
-}
-
-static void self_stream(const unsigned char *id, uint32_t party,
-                        const unsigned char seed[GR_SECURE_SECRET_BYTES],
-                        unsigned char out[GR_STREAM_KEY_BYTES]) {
-    static const char title[] = "granary: a self mask";
-    struct gr_digest digest;
-    gr_digest_start(&digest);
-    gr_digest_add(&digest, title, sizeof title);
-    gr_digest_add(&digest, id, GR_DIGEST_BYTES);
-    gr_digest_add(&digest, &party, sizeof party);
-    gr_digest_add(&digest, seed, GR_SECURE_SECRET_BYTES);
-    gr_digest_finish(&digest, out);
-    sodium_memzero(&digest, sizeof digest);
-}
-
 /* Keys that any two parties have in common would make one mask of two. */
 static gr_status check_distinct(const struct gr_secure_party *party, uint32_t p) {
     for (uint32_t q = 0; q < p; q++) {
@@ -203,7 +166,7 @@ static gr_status agree(struct gr_secure_party *party, uint32_t p) {
         return gr_fail(GR_ERROR_POLICY,
                        "secure sum: a key of party %u is of small order, and would hide nothing",
                        p);
-    pair_stream(party->id, party->options.me, p, shared, s->pairs[p]);
+    gr_secure_pair_stream(party->id, party->options.me, p, shared, s->pairs[p]);
     sodium_memzero(shared, sizeof shared);
     return GR_OK;
 }
@@ -390,7 +353,7 @@ out:
 /* ---- the masked sum ---------------------------------------------------------------------------
  */
 
-static gr_status check_range(struct gr_stream_range range) {
+gr_status gr_secure_range_check(struct gr_stream_range range) {
     const uint32_t width = range.bits / 8;
     if ((range.bits != 16 && range.bits != 32 && range.bits != 64) || range.position % width != 0 ||
         range.position > GR_KEY_STREAM_MAX ||
@@ -406,7 +369,7 @@ gr_status gr_secure_party_mask(struct gr_secure_party *party, struct gr_stream_r
     const uint32_t me = party->options.me;
     unsigned char key[GR_STREAM_KEY_BYTES];
     GR_TRY(expect_phase(party, MASKING));
-    GR_TRY(check_range(range));
+    GR_TRY(gr_secure_range_check(range));
     if (range.position < party->position) {
         status = gr_fail(GR_ERROR_INTERNAL,
                          "secure sum: byte %llu of a mask is used a second time, expected %llu or "
@@ -415,7 +378,7 @@ gr_status gr_secure_party_mask(struct gr_secure_party *party, struct gr_stream_r
         goto out;
     }
     party->position = range.position + range.n * (range.bits / 8);
-    self_stream(party->id, me, party->secrets->seed, key);
+    gr_secure_self_stream(party->id, me, party->secrets->seed, key);
     gr_key_stream_add(key, range, false, words);
     for (uint32_t p = 0; p < party->options.terms.n_parties; p++)
         if (p != me && gr_party_set_has(party->sharers, p))
@@ -442,8 +405,11 @@ gr_status gr_secure_party_sign(struct gr_secure_party *party, struct gr_party_se
                                struct gr_secure_message *out) {
     gr_status status;
     struct gr_secure_roster *roster = &party->roster;
+    struct gr_sum_subject subject;
     GR_TRY(expect_phase(party, MASKING));
     GR_TRY(check_summed(party, summed));
+    gr_secure_terms_subject(&party->options.terms, summed, &subject);
+    GR_TRY(gr_sum_journal_check(party->options.journal, &subject));
     GR_TRY(gr_secure_message_begin(GR_SECURE_ROSTER, party->id, party->options.me, sizeof *roster,
                                    out));
     memcpy(&roster->head, out->bytes, sizeof roster->head);
@@ -523,6 +489,7 @@ gr_status gr_secure_party_open_shares(struct gr_secure_party *party, const void 
     gr_status status;
     uint32_t n_rosters;
     struct gr_party_set agreeing = {0};
+    struct gr_sum_subject subject;
     const size_t size = sizeof(struct gr_secure_roster);
     GR_TRY(expect_phase(party, SIGNED));
     GR_TRY(gr_secure_message_check(rosters, n, GR_SECURE_ROSTERS, party->id, GR_SECURE_COLLECTOR));
@@ -535,7 +502,9 @@ gr_status gr_secure_party_open_shares(struct gr_secure_party *party, const void 
     for (uint32_t i = 0; i < n_rosters; i++)
         GR_TRY(take_roster(party, at + i * size, &agreeing));
     GR_TRY(expect_enough(party, agreeing, "have signed the roster"));
-    GR_TRY(gr_sum_journal_shares(party->options.journal, party->id, party->roster_digest));
+    gr_secure_terms_subject(&party->options.terms, party->summed, &subject);
+    GR_TRY(
+        gr_sum_journal_shares(party->options.journal, party->id, party->roster_digest, &subject));
     GR_TRY(write_opening(party, out));
     wipe(party);
     party->phase = OPENED;
@@ -546,27 +515,8 @@ out:
 /* ---- unmasking --------------------------------------------------------------------------------
  */
 
-/* The masks of one party that are in the total: its own where it is in the sum, else those that
- * each in the sum has made with it. */
-static gr_status add_masks(struct gr_secure_party *party, const struct gr_secure_opened *opened) {
-    const uint32_t p = opened->party;
-    unsigned char shared[GR_KEY_BYTES];
-    if (opened->which == GR_SECURE_SHARE_SELF) {
-        struct secure_mask *mask = &party->masks[party->n_masks++];
-        self_stream(party->id, p, opened->bytes, mask->key);
-        mask->added = true;
-        return GR_OK;
-    }
-    for (uint32_t i = 0; i < party->options.terms.n_parties; i++) {
-        if (!gr_party_set_has(party->summed, i)) continue;
-        struct secure_mask *mask = &party->masks[party->n_masks++];
-        if (crypto_scalarmult(shared, opened->bytes, party->adverts[i].mask) != 0)
-            return gr_fail(GR_ERROR_POLICY, "secure sum: a key of party %u is of small order", i);
-        pair_stream(party->id, i, p, shared, mask->key);
-        mask->added = p > i;
-    }
-    sodium_memzero(shared, sizeof shared);
-    return GR_OK;
+static struct gr_secure_roll roll_of(const struct gr_secure_party *party) {
+    return (struct gr_secure_roll){party->id, party->adverts, party->sharers, party->summed};
 }
 
 static gr_status take_secret(struct gr_secure_party *party, const unsigned char *at,
@@ -583,7 +533,8 @@ static gr_status take_secret(struct gr_secure_party *party, const unsigned char 
                        "committed",
                        p);
     gr_party_set_add(opened_of, p);
-    return add_masks(party, &opened);
+    const struct gr_secure_roll roll = roll_of(party);
+    return gr_secure_masks_add(&party->masks, &roll, &opened);
 }
 
 gr_status gr_secure_party_take_secrets(struct gr_secure_party *party, const void *secrets,
@@ -592,18 +543,18 @@ gr_status gr_secure_party_take_secrets(struct gr_secure_party *party, const void
     uint32_t n_secrets;
     struct gr_party_set opened_of = {0};
     const size_t size = sizeof(struct gr_secure_opened);
-    const size_t in_sum = gr_party_set_count(party->summed),
-                 lost = gr_party_set_count(party->sharers) - in_sum;
+    const struct gr_secure_roll roll = roll_of(party);
+    const size_t expected = gr_party_set_count(party->sharers);
     GR_TRY(expect_phase(party, OPENED));
     GR_TRY(gr_secure_message_check(secrets, n, GR_SECURE_SECRETS, party->id, GR_SECURE_COLLECTOR));
     const unsigned char *at =
         gr_secure_message_items(secrets, n, sizeof(struct gr_secure_head), size, 0, &n_secrets);
-    if (!at || n_secrets != in_sum + lost) {
+    if (!at || n_secrets != expected) {
         status = gr_fail(GR_ERROR_POLICY, "secure sum: secrets of %zu bytes, expected %zu of them",
-                         n, in_sum + lost);
+                         n, expected);
         goto out;
     }
-    GR_TRY(gr_allocate_zero(in_sum * (1 + lost), sizeof *party->masks, "masks", &party->masks));
+    GR_TRY(gr_secure_masks_create(&roll, &party->masks));
     for (uint32_t i = 0; i < n_secrets; i++)
         GR_TRY(take_secret(party, at + i * size, &opened_of));
     party->phase = DONE;
@@ -615,9 +566,8 @@ gr_status gr_secure_party_unmask(const struct gr_secure_party *party, struct gr_
                                  void *words) {
     gr_status status;
     GR_TRY(expect_phase(party, DONE));
-    GR_TRY(check_range(range));
-    for (size_t i = 0; i < party->n_masks; i++)
-        gr_key_stream_add(party->masks[i].key, range, party->masks[i].added, words);
+    GR_TRY(gr_secure_range_check(range));
+    gr_secure_masks_take_off(&party->masks, range, words);
 out:
     return status;
 }

@@ -33,6 +33,7 @@ struct gr_secure_terms {
     unsigned char study[GR_DIGEST_BYTES]; /* of the study */
     unsigned char model[GR_DIGEST_BYTES]; /* of the model on which this round trains */
     uint32_t round, release;              /* what for: the release's number */
+    uint64_t part;                        /* which of the sums of one release and round */
     uint64_t counter;                     /* above that of all sums before */
 };
 
@@ -47,6 +48,11 @@ gr_status gr_secure_terms_check(const struct gr_secure_terms *terms) GR_CHECKED;
 /* The sum's id: BLAKE2b-256 of all but the model, which each party advertises. */
 void gr_secure_terms_id(const struct gr_secure_terms *terms, unsigned char out[GR_DIGEST_BYTES]);
 
+/* What the sum is of, and of whom, for a journal: the same round, release and part of a study in
+ * whatever run. */
+void gr_secure_terms_subject(const struct gr_secure_terms *terms, struct gr_party_set summed,
+                             struct gr_sum_subject *out);
+
 /* ---- a party (privacy/secure_party.c) ---------------------------------------------------------
  */
 
@@ -57,7 +63,7 @@ struct gr_secure_party_options {
     uint32_t me;
     uint32_t least_threshold;       /* of the party's policy */
     const struct gr_keys *keys;     /* its long-term ones; outlive it */
-    struct gr_sum_journal *journal; /* outlives it */
+    struct gr_sum_journal *journal; /* outlives it; NULL: its long-term keys end with the process */
 };
 
 /*
@@ -112,6 +118,15 @@ gr_status gr_secure_party_unmask(const struct gr_secure_party *party, struct gr_
 
 struct gr_secure_collector; /* opaque */
 
+/* Which messages it takes next; CLOSED: it has told all. */
+enum gr_secure_step {
+    GR_SECURE_STEP_ADVERTS,
+    GR_SECURE_STEP_SHARES,
+    GR_SECURE_STEP_ROSTERS,
+    GR_SECURE_STEP_OPENINGS,
+    GR_SECURE_STEP_CLOSED
+};
+
 gr_status gr_secure_collector_create(const struct gr_secure_terms *terms,
                                      struct gr_secure_collector **out) GR_CHECKED;
 /* NULL accepted. */
@@ -140,5 +155,10 @@ gr_status gr_secure_collector_close(struct gr_secure_collector *collector) GR_CH
  */
 gr_status gr_secure_collector_tell(const struct gr_secure_collector *collector, uint32_t to,
                                    struct gr_secure_message *out) GR_CHECKED;
+enum gr_secure_step gr_secure_collector_step(const struct gr_secure_collector *collector);
+/* Once secrets are told: takes all masks off words of the total, for whoever is no party; any
+ * range, any number of times. */
+gr_status gr_secure_collector_unmask(const struct gr_secure_collector *collector,
+                                     struct gr_stream_range range, void *words) GR_CHECKED;
 
 #endif

@@ -31,9 +31,9 @@ static void add_word(struct gr_digest *digest, uint64_t word) {
 }
 
 void gr_secure_terms_id(const struct gr_secure_terms *terms, unsigned char out[GR_DIGEST_BYTES]) {
-    static const char title[] = "granary: the id of a secure sum, 1";
-    const uint64_t words[] = {terms->n_parties, terms->threshold, terms->colluding,
-                              terms->round,     terms->release,   terms->counter};
+    static const char title[] = "granary: the id of a secure sum, 2";
+    const uint64_t words[] = {terms->n_parties, terms->threshold, terms->colluding, terms->round,
+                              terms->release,   terms->part,      terms->counter};
     struct gr_digest digest;
     gr_digest_start(&digest);
     gr_digest_add(&digest, title, sizeof title);
@@ -46,4 +46,23 @@ void gr_secure_terms_id(const struct gr_secure_terms *terms, unsigned char out[G
         gr_digest_add(&digest, terms->identities[p].seal, GR_KEY_BYTES);
     }
     gr_digest_finish(&digest, out);
+}
+
+void gr_secure_terms_subject(const struct gr_secure_terms *terms, struct gr_party_set summed,
+                             struct gr_sum_subject *out) {
+    static const char title[] = "granary: the subject of a secure sum", whose[] = "and its parties";
+    struct gr_digest digest;
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, title, sizeof title);
+    gr_digest_add(&digest, terms->study, sizeof terms->study);
+    add_word(&digest, terms->round);
+    add_word(&digest, terms->release);
+    add_word(&digest, terms->part);
+    gr_digest_finish(&digest, out->of);
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, whose, sizeof whose);
+    for (uint32_t p = 0; p < terms->n_parties; p++)
+        if (gr_party_set_has(summed, p))
+            gr_digest_add(&digest, terms->identities[p].verify, GR_KEY_BYTES);
+    gr_digest_finish(&digest, out->parties);
 }

@@ -3,7 +3,7 @@
  * A text file, a line for each step:
  *   begin COUNTER ID
  *   roster COUNTER ID DIGEST
- *   shares COUNTER ID DIGEST
+ *   shares COUNTER ID DIGEST SUBJECT PARTIES
  * A line counts once it is whole and on disk.
  */
 #include "privacy/sum_journal.h"
@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 256, JOURNAL_MAX_BYTES = 1 << 30 };
+enum { LINE_MAX_BYTES = 384, JOURNAL_MAX_BYTES = 1 << 30 };
 
 struct gr_sum_journal {
     char *path; /* owned */
@@ -28,6 +28,9 @@ struct gr_sum_journal {
     unsigned char id[GR_DIGEST_BYTES]; /* of the last sum; counter 0: none */
     unsigned char roster[GR_DIGEST_BYTES];
     bool has_roster, damaged;
+    /* Of which shares have left, in the order of the lines; owned. */
+    struct gr_sum_subject *subjects;
+    size_t n_subjects, room;
 };
 
 uint64_t gr_sum_journal_counter(const struct gr_sum_journal *journal) {
@@ -37,6 +40,7 @@ uint64_t gr_sum_journal_counter(const struct gr_sum_journal *journal) {
 void gr_sum_journal_close(struct gr_sum_journal *journal) {
     if (!journal) return;
     if (journal->fd >= 0) close(journal->fd);
+    gr_free(journal->subjects);
     gr_free(journal->path);
     gr_free(journal);
 }
@@ -47,12 +51,51 @@ static bool same_id(const struct gr_sum_journal *journal, const unsigned char *i
     return journal->counter > 0 && memcmp(journal->id, id, sizeof journal->id) == 0;
 }
 
-/* A line without its end; false: it is none, or does not follow from the lines before. */
-static bool take_line(struct gr_sum_journal *journal, const char *line) {
+static const struct gr_sum_subject *find_subject(const struct gr_sum_journal *journal,
+                                                 const struct gr_sum_subject *like) {
+    for (size_t i = journal->n_subjects; i > 0; i--)
+        if (memcmp(journal->subjects[i - 1].of, like->of, sizeof like->of) == 0)
+            return &journal->subjects[i - 1];
+    return NULL;
+}
+
+/* Twice as much room whenever it is full. */
+static gr_status keep_subject(struct gr_sum_journal *journal,
+                              const struct gr_sum_subject *subject) {
+    enum { ROOM_AT_FIRST = 64 };
+    struct gr_sum_subject *larger;
+    if (find_subject(journal, subject)) return GR_OK;
+    if (journal->n_subjects == journal->room) {
+        const size_t room = journal->room > 0 ? 2 * journal->room : ROOM_AT_FIRST;
+        const gr_status status = gr_allocate(room, sizeof *larger, "a journal", &larger);
+        if (status != GR_OK) return status;
+        if (journal->n_subjects > 0)
+            memcpy(larger, journal->subjects, journal->n_subjects * sizeof *larger);
+        gr_free(journal->subjects);
+        journal->subjects = larger;
+        journal->room = room;
+    }
+    journal->subjects[journal->n_subjects++] = *subject;
+    return GR_OK;
+}
+
+/* Behind a line of shares; false: they are no two digests. */
+static bool read_subject(const char *text, struct gr_sum_subject *out) {
+    char of[GR_DIGEST_HEX], parties[GR_DIGEST_HEX];
+    int end = 0;
+    return sscanf(text, " %64[0-9a-f] %64[0-9a-f]%n", of, parties, &end) == 2 &&
+           text[end] == '\0' && gr_digest_from_hex(of, out->of) &&
+           gr_digest_from_hex(parties, out->parties);
+}
+
+/* A line without its end; false: it is none, or does not follow from the lines before. *status: of
+ * the memory for it. */
+static bool take_line(struct gr_sum_journal *journal, const char *line, gr_status *status) {
     char word[8], id_text[GR_DIGEST_HEX], roster_text[GR_DIGEST_HEX] = "";
     unsigned char id[GR_DIGEST_BYTES], roster[GR_DIGEST_BYTES];
+    struct gr_sum_subject subject;
     uint64_t counter;
-    int end = 0;
+    int end = 0, roster_end = 0;
     if (sscanf(line, "%7[a-z] %" SCNu64 " %64[0-9a-f]%n", word, &counter, id_text, &end) != 3 ||
         !gr_digest_from_hex(id_text, id))
         return false;
@@ -63,17 +106,22 @@ static bool take_line(struct gr_sum_journal *journal, const char *line) {
         journal->has_roster = false;
         return true;
     }
-    if (sscanf(line + end, " %64[0-9a-f]%n", roster_text, &(int){0}) != 1 ||
+    if (sscanf(line + end, " %64[0-9a-f]%n", roster_text, &roster_end) != 1 ||
         !gr_digest_from_hex(roster_text, roster) || counter != journal->counter ||
         !same_id(journal, id))
         return false;
-    if (strcmp(word, "roster") == 0 && !journal->has_roster) {
+    const char *rest = line + end + roster_end;
+    const bool is_roster = strcmp(word, "roster") == 0 && rest[0] == '\0';
+    if (is_roster && !journal->has_roster) {
         memcpy(journal->roster, roster, sizeof roster);
         journal->has_roster = true;
         return true;
     }
-    return (strcmp(word, "roster") == 0 || strcmp(word, "shares") == 0) && journal->has_roster &&
-           memcmp(journal->roster, roster, sizeof roster) == 0;
+    const bool same = journal->has_roster && memcmp(journal->roster, roster, sizeof roster) == 0;
+    if (strcmp(word, "shares") != 0) return is_roster && same;
+    if (!same || !read_subject(rest, &subject)) return false;
+    *status = keep_subject(journal, &subject);
+    return true;
 }
 
 static gr_status read_lines(struct gr_sum_journal *journal, FILE *file) {
@@ -86,12 +134,14 @@ static gr_status read_lines(struct gr_sum_journal *journal, FILE *file) {
                            gr_path_shown(journal->path), number, LINE_MAX_BYTES - 2);
         }
         line[n - 1] = '\0';
-        if (!take_line(journal, line))
+        gr_status status = GR_OK;
+        if (!take_line(journal, line, &status))
             return gr_fail(GR_ERROR_DATA,
                            "%s:%" PRIu64
                            ": no line of a journal of secure sums, or not behind the lines before; "
                            "expected begin, roster or shares with a counter that rises",
                            gr_path_shown(journal->path), number);
+        if (status != GR_OK) return status;
         journal->end += (off_t)n;
     }
     return ferror(file) ? gr_fail(GR_ERROR_DATA, "%s: cannot be read", gr_path_shown(journal->path))
@@ -162,6 +212,7 @@ gr_status gr_sum_journal_begin(struct gr_sum_journal *journal, uint64_t counter,
                                const unsigned char id[GR_DIGEST_BYTES]) {
     gr_status status;
     char line[LINE_MAX_BYTES], hex[GR_DIGEST_HEX];
+    if (!journal) return GR_OK;
     if (counter <= journal->counter)
         return gr_fail(GR_ERROR_POLICY,
                        "secure sum: the counter %" PRIu64
@@ -178,9 +229,10 @@ out:
     return status;
 }
 
+/* subject NULL: the line has none. */
 static gr_status note(struct gr_sum_journal *journal, const char *word, const unsigned char *id,
-                      const unsigned char *roster) {
-    char line[LINE_MAX_BYTES], hex[2][GR_DIGEST_HEX];
+                      const unsigned char *roster, const struct gr_sum_subject *subject) {
+    char line[LINE_MAX_BYTES], hex[4][GR_DIGEST_HEX];
     if (!same_id(journal, id))
         return gr_fail(GR_ERROR_POLICY, "secure sum: not the sum that this party has begun last");
     if (journal->has_roster && memcmp(journal->roster, roster, sizeof journal->roster) != 0)
@@ -189,7 +241,11 @@ static gr_status note(struct gr_sum_journal *journal, const char *word, const un
                        "would reveal by subtraction who is not in both");
     gr_digest_hex(id, hex[0]);
     gr_digest_hex(roster, hex[1]);
-    snprintf(line, sizeof line, "%s %" PRIu64 " %s %s\n", word, journal->counter, hex[0], hex[1]);
+    if (subject) gr_digest_hex(subject->of, hex[2]);
+    if (subject) gr_digest_hex(subject->parties, hex[3]);
+    snprintf(line, sizeof line, "%s %" PRIu64 " %s %s%s%s%s%s\n", word, journal->counter, hex[0],
+             hex[1], subject ? " " : "", subject ? hex[2] : "", subject ? " " : "",
+             subject ? hex[3] : "");
     return append(journal, line);
 }
 
@@ -197,17 +253,37 @@ gr_status gr_sum_journal_roster(struct gr_sum_journal *journal,
                                 const unsigned char id[GR_DIGEST_BYTES],
                                 const unsigned char roster[GR_DIGEST_BYTES]) {
     gr_status status;
-    GR_TRY(note(journal, "roster", id, roster));
+    if (!journal) return GR_OK;
+    GR_TRY(note(journal, "roster", id, roster, NULL));
     memcpy(journal->roster, roster, sizeof journal->roster);
     journal->has_roster = true;
 out:
     return status;
 }
 
+gr_status gr_sum_journal_check(const struct gr_sum_journal *journal,
+                               const struct gr_sum_subject *subject) {
+    const struct gr_sum_subject *before = journal ? find_subject(journal, subject) : NULL;
+    if (!before || memcmp(before->parties, subject->parties, sizeof before->parties) == 0)
+        return GR_OK;
+    return gr_fail(
+        GR_ERROR_POLICY,
+        "secure sum: shares of the same sum over other parties have left before, in this "
+        "run or an earlier one; the two would tell what those in only one of them have "
+        "brought; expected the parties of then");
+}
+
 gr_status gr_sum_journal_shares(struct gr_sum_journal *journal,
                                 const unsigned char id[GR_DIGEST_BYTES],
-                                const unsigned char roster[GR_DIGEST_BYTES]) {
+                                const unsigned char roster[GR_DIGEST_BYTES],
+                                const struct gr_sum_subject *subject) {
+    gr_status status;
+    if (!journal) return GR_OK;
     if (!journal->has_roster)
         return gr_fail(GR_ERROR_POLICY, "secure sum: shares were asked for before a roster");
-    return note(journal, "shares", id, roster);
+    GR_TRY(gr_sum_journal_check(journal, subject));
+    GR_TRY(keep_subject(journal, subject));
+    status = note(journal, "shares", id, roster, subject);
+out:
+    return status;
 }

@@ -3,7 +3,8 @@
  * A party's own record of the secure sums that it has begun, kept in its own folder. It is on disk
  * before anything leaves, so that no restart lets a party begin a sum twice, or sign a second
  * roster for one. A journal that somebody has put back to an earlier state cannot be told from a
- * true one. Not collective.
+ * true one. A party whose long-term keys end with its process needs none: NULL is accepted by all
+ * that write, and keeps nothing. Not collective.
  */
 #ifndef GRANARY_PRIVACY_SUM_JOURNAL_H
 #define GRANARY_PRIVACY_SUM_JOURNAL_H
@@ -37,12 +38,24 @@ gr_status gr_sum_journal_begin(struct gr_sum_journal *journal, uint64_t counter,
 gr_status gr_sum_journal_roster(struct gr_sum_journal *journal,
                                 const unsigned char id[GR_DIGEST_BYTES],
                                 const unsigned char roster[GR_DIGEST_BYTES]) GR_CHECKED;
+/* What a sum is of, and whose vectors are in it: two digests. */
+struct gr_sum_subject {
+    unsigned char of[GR_DIGEST_BYTES], parties[GR_DIGEST_BYTES];
+};
+/*
+ * Not collective. Whether shares may leave for such a sum: none have for one of the same over other
+ * parties, from which it would differ by what those in only one of them have brought; in whatever
+ * run. Errors: GR_ERROR_POLICY.
+ */
+gr_status gr_sum_journal_check(const struct gr_sum_journal *journal,
+                               const struct gr_sum_subject *subject) GR_CHECKED;
 /*
  * Not collective. Notes that shares for that roster are about to leave. Errors: as
- * gr_sum_journal_roster, and GR_ERROR_POLICY when no roster was noted.
+ * gr_sum_journal_roster and gr_sum_journal_check, and GR_ERROR_POLICY when no roster was noted.
  */
 gr_status gr_sum_journal_shares(struct gr_sum_journal *journal,
                                 const unsigned char id[GR_DIGEST_BYTES],
-                                const unsigned char roster[GR_DIGEST_BYTES]) GR_CHECKED;
+                                const unsigned char roster[GR_DIGEST_BYTES],
+                                const struct gr_sum_subject *subject) GR_CHECKED;
 
 #endif

@@ -45,12 +45,12 @@ static bool attempt(const struct observer *observer, uint32_t *words) {
         gr_shamir_combine(observer->numbers,
                           (const unsigned char(*)[GR_SHAMIR_BYTES])observer->shares[kind],
                           observer->n, secret[kind]);
-    self_stream(observer->id, VICTIM, secret[0], stream);
+    gr_secure_self_stream(observer->id, VICTIM, secret[0], stream);
     gr_key_stream_add(stream, range, true, words);
     for (uint32_t p = 0; p < N; p++) {
         if (p == VICTIM) continue;
         ck_assert_int_eq(crypto_scalarmult(shared, secret[1], observer->adverts[p].mask), 0);
-        pair_stream(observer->id, VICTIM, p, shared, stream);
+        gr_secure_pair_stream(observer->id, VICTIM, p, shared, stream);
         gr_key_stream_add(stream, range, p > VICTIM, words);
     }
     return gr_secure_secret_is(&observer->adverts[VICTIM], GR_SECURE_SHARE_SELF, secret[0]) &&
@@ -116,7 +116,7 @@ START_TEST(opened_self_masks_uncover_nobody) {
                sizeof opened);
         ck_assert_uint_eq(opened.party, victim);
         memcpy(words[victim], trial->masked[victim], sizeof words[victim]);
-        self_stream(trial->parties[0]->id, victim, opened.bytes, stream);
+        gr_secure_self_stream(trial->parties[0]->id, victim, opened.bytes, stream);
         gr_key_stream_add(stream, range, true, words[victim]);
         for (uint32_t p = 2; p < N; p++)
             gr_key_stream_add(known[p][victim], range, true, words[victim]);

@@ -15,6 +15,8 @@
 static const unsigned char one[GR_DIGEST_BYTES] = "one", two[GR_DIGEST_BYTES] = "two",
                            first[GR_DIGEST_BYTES] = "first", second[GR_DIGEST_BYTES] = "second";
 
+static const struct gr_sum_subject of_one = {"a round", "all"}, of_two = {"another", "all"};
+
 static struct gr_sum_journal *opened(void) {
     struct gr_sum_journal *journal = NULL;
     MUST(gr_sum_journal_open(in_scratch("sums"), &journal));
@@ -26,7 +28,7 @@ START_TEST(refusals_outlive_a_restart) {
     ck_assert_uint_eq(gr_sum_journal_counter(journal), 0);
     ck_assert_int_eq(gr_sum_journal_begin(journal, 0, one), GR_ERROR_POLICY);
     MUST(gr_sum_journal_begin(journal, 7, one));
-    ck_assert_int_eq(gr_sum_journal_shares(journal, one, first), GR_ERROR_POLICY);
+    ck_assert_int_eq(gr_sum_journal_shares(journal, one, first, &of_one), GR_ERROR_POLICY);
     MUST(gr_sum_journal_roster(journal, one, first));
     for (int restart = 0; restart < 2; restart++) {
         ck_assert_uint_eq(gr_sum_journal_counter(journal), 7);
@@ -34,15 +36,42 @@ START_TEST(refusals_outlive_a_restart) {
         ck_assert_int_eq(gr_sum_journal_begin(journal, 6, two), GR_ERROR_POLICY);
         ck_assert_int_eq(gr_sum_journal_roster(journal, one, second), GR_ERROR_POLICY);
         ck_assert_int_eq(gr_sum_journal_roster(journal, two, first), GR_ERROR_POLICY);
-        ck_assert_int_eq(gr_sum_journal_shares(journal, one, second), GR_ERROR_POLICY);
+        ck_assert_int_eq(gr_sum_journal_shares(journal, one, second, &of_one), GR_ERROR_POLICY);
         MUST(gr_sum_journal_roster(journal, one, first)); /* the same once more */
         gr_sum_journal_close(journal);
         journal = opened();
     }
-    MUST(gr_sum_journal_shares(journal, one, first));
+    MUST(gr_sum_journal_shares(journal, one, first, &of_one));
     MUST(gr_sum_journal_begin(journal, 8, two));
-    ck_assert_int_eq(gr_sum_journal_shares(journal, two, first), GR_ERROR_POLICY);
+    ck_assert_int_eq(gr_sum_journal_shares(journal, two, first, &of_two), GR_ERROR_POLICY);
     MUST(gr_sum_journal_roster(journal, two, second));
+    gr_sum_journal_close(journal);
+}
+END_TEST
+
+/* The same sum again is of no harm, and over others it is: whatever the run, and after restarts. */
+START_TEST(one_subject_has_one_set_of_parties) {
+    const struct gr_sum_subject fewer = {"a round", "all but one"};
+    struct gr_sum_journal *journal = opened();
+    MUST(gr_sum_journal_begin(journal, 100, one));
+    MUST(gr_sum_journal_roster(journal, one, first));
+    MUST(gr_sum_journal_check(journal, &fewer)); /* nothing of it has left */
+    MUST(gr_sum_journal_shares(journal, one, first, &of_one));
+    for (uint64_t counter = 101; counter < 300; counter++) {
+        struct gr_sum_subject other = {"", "all"};
+        memcpy(other.of, &counter, sizeof counter);
+        MUST(gr_sum_journal_begin(journal, counter, two));
+        MUST(gr_sum_journal_roster(journal, two, second));
+        MUST(gr_sum_journal_shares(journal, two, second, &other));
+    }
+    for (int restart = 0; restart < 2; restart++) {
+        ck_assert_int_eq(gr_sum_journal_check(journal, &fewer), GR_ERROR_POLICY);
+        ck_assert_ptr_nonnull(strstr(gr_message(), "of the same sum over other parties"));
+        ck_assert_int_eq(gr_sum_journal_shares(journal, two, second, &fewer), GR_ERROR_POLICY);
+        MUST(gr_sum_journal_check(journal, &of_one));
+        gr_sum_journal_close(journal);
+        journal = opened();
+    }
     gr_sum_journal_close(journal);
 }
 END_TEST
@@ -154,8 +183,10 @@ static void live(struct let_out *out, unsigned char life) {
         if (counter == 0 || gr_sum_journal_roster(journal, id, roster) != GR_OK) continue;
         const uint64_t before = out->rosters[counter % (1 << 16)];
         if (before != 0 && before != life + 1ULL) out->broken = 2;
+        struct gr_sum_subject subject = {"", "all"};
+        memcpy(subject.of, &counter, sizeof counter);
         out->rosters[counter % (1 << 16)] = life + 1ULL; /* its signature leaves */
-        if (gr_sum_journal_shares(journal, id, roster) != GR_OK) _exit(3);
+        if (gr_sum_journal_shares(journal, id, roster, &subject) != GR_OK) _exit(3);
     }
 }
 
@@ -189,5 +220,5 @@ START_TEST(no_kill_leaves_two_rosters) {
 END_TEST
 
 RUN_TESTS("the journal of secure sums", refusals_outlive_a_restart,
-          only_the_owner_reads_it_and_one_process_has_it, a_damaged_journal, a_full_disk,
-          no_kill_leaves_two_rosters)
+          one_subject_has_one_set_of_parties, only_the_owner_reads_it_and_one_process_has_it,
+          a_damaged_journal, a_full_disk, no_kill_leaves_two_rosters)
