@@ -655,7 +655,9 @@ enum gr_fault_kind { GR_FAULT_KIND_WORDS(GR_VALUE) };
     WORD(GR_POINT_AGGREGATE, "aggregate")                                                          \
     /* The sum is there, undecoded, before it is agreed on. */                                     \
     WORD(GR_POINT_SEAL, "seal")                                                                    \
-    /* The sum is agreed on, before it is decoded and the step taken. */                           \
+    /* The sum is agreed on, before its masks are taken off, if it has any. */                     \
+    WORD(GR_POINT_UNMASK, "unmask")                                                                \
+    /* Before it is decoded and the step taken. */                                                 \
     WORD(GR_POINT_COMMIT, "commit")                                                                \
     /* After the step. */                                                                          \
     WORD(GR_POINT_EVALUATE, "evaluate")                                                            \
