@@ -178,6 +178,10 @@ gr_status gr_cohort_deal_test(struct gr_cohort *cohort, bool *dealt) GR_CHECKED;
  * to be the one of the beginning. */
 bool gr_cohort_test_replaced(const struct gr_cohort *cohort, const int64_t digest[GR_DIGEST_WORDS]);
 
+/* Not collective. Whether rows may be counted over all silos: not as a masked run goes on, for some
+ * may have gone since it was begun. */
+bool gr_cohort_tells_rows(const struct gr_cohort *cohort);
+
 /* ---- rehearsed faults -------------------------------------------------------------------------
  */
 

@@ -114,6 +114,34 @@ gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
                          struct gr_door **out) GR_CHECKED;
 /* Not collective. NULL accepted. */
 void gr_door_free(struct gr_door *door);
+/*
+ * Not collective. Where the config asks for secure sums they are taken for these hosts' silos
+ * (gr_cohort_hosts), borrowed. Errors: GR_ERROR_INTERNAL.
+ */
+gr_status gr_door_mask(struct gr_door *door, const int32_t *host_of) GR_CHECKED;
+/* A party of a study, for secure sums. */
+struct gr_door_party {
+    const unsigned char *study;     /* GR_DIGEST_BYTES: its digest */
+    const struct gr_party *parties; /* all of them; borrowed */
+    const struct gr_keys *keys;     /* this rank's; NULL: it signs nothing; borrowed */
+    const char *sums;               /* path of the site's record of its sums; NULL: of none */
+};
+/* Not collective. Nothing without secure sums. Errors: GR_ERROR_WRITE, GR_ERROR_DATA: the record of
+ * sums cannot be used. */
+gr_status gr_door_join(struct gr_door *door, const struct gr_door_party *party) GR_CHECKED;
+/* Works that are done again as a whole after a loss. */
+enum gr_door_work { GR_WORK_START, GR_WORK_ROUND, GR_WORK_OUTCOME };
+/* Not collective. Such a work begins, or begins again: a masked sum of it is taken once. number: of
+ * works of this kind, the same on all ranks. */
+void gr_door_begin(struct gr_door *door, enum gr_door_work work, uint32_t number);
+/* Not collective. What an aggregator's contributions pass; none without secure sums. */
+struct gr_stage gr_door_stage(struct gr_door *door);
+/* Not collective. Before gr_release_update: the round, and the digest of the model on which its
+ * silos have trained. */
+void gr_door_trained(struct gr_door *door, uint32_t round,
+                     const unsigned char model[GR_DIGEST_BYTES]);
+/* Not collective. Whether sums are masked. */
+bool gr_door_masks(const struct gr_door *door);
 /* Not collective. All that leaves from now on is written down there before it does; borrowed; NULL:
  * nowhere. What cannot be written down does not leave: GR_ERROR_WRITE of all that follows. */
 void gr_door_set_journal(struct gr_door *door, struct gr_journal *journal);
@@ -180,6 +208,14 @@ gr_status gr_release_add(struct gr_door *door, struct gr_aggregator *aggregator,
 gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregator,
                             const struct gr_contribution *mine, size_t n_mine, uint32_t n_members,
                             size_t n) GR_CHECKED;
+
+/*
+ * Collective, once a total of gr_release_update is sealed: where sums are masked the parties take
+ * their masks off it, and it may be decoded; else nothing. needs: this rank holds it, and has not
+ * done so yet; again: it may be that others have, before a loss. Errors: as of gr_masked_open.
+ */
+gr_status gr_release_open(struct gr_door *door, struct gr_aggregator *aggregator, bool needs,
+                          bool again) GR_CHECKED;
 
 /* Not collective. Notes values that leave with another release, in a message or in a file. */
 void gr_release_note(struct gr_door *door, enum gr_release id, size_t n);

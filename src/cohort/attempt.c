@@ -36,6 +36,7 @@ gr_status gr_cohort_attempt(struct gr_cohort *cohort, gr_cohort_work work, void 
     gr_control_at(cohort->comm, position, GR_PHASE_OPEN);
     cohort->roster.round = position;
     do {
+        gr_door_begin(cohort->door, GR_WORK_START, position);
         status = work(context);
         if (status != GR_LOST) break;
         GR_TRY(recover(cohort));

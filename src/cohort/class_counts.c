@@ -42,7 +42,7 @@ static void raise_counts(struct gr_cohort *cohort) {
 gr_status gr_classes_count(struct gr_cohort *cohort) {
     gr_status status;
     GR_TRY(gr_comm_agree(cohort->comm, make_counts(cohort)));
-    if (!cohort->class_counts) return GR_OK;
+    if (!cohort->class_counts || !gr_masked_sums_are_due(cohort)) return GR_OK; /* or: read */
     /* It may be done again after a loss. */
     memset(cohort->class_counts, 0, gr_cohort_classes(cohort) * sizeof *cohort->class_counts);
     for (size_t s = 0; s < cohort->data->n_local; s++) {
@@ -75,7 +75,7 @@ gr_status gr_classes_find_empty(struct gr_cohort *cohort) {
     size_t empty = 0;
     gr_status status;
     if (cohort->config->model.classes > 0 || n < FEWEST ||
-        gr_predicts_number(&cohort->config->model))
+        gr_predicts_number(&cohort->config->model) || !gr_masked_sums_are_due(cohort))
         return GR_OK;
     GR_TRY(gr_comm_agree(cohort->comm, gr_allocate_zero(n, sizeof *there, "classes", &there)));
     for (size_t s = 0; s < cohort->data->n_local; s++) {
@@ -114,7 +114,9 @@ gr_status gr_classes_find_held(struct gr_cohort *cohort) {
     const size_t n = held_classes(cohort);
     int64_t *flags = NULL;
     gr_status status = GR_OK, mine;
-    if (!(config->validation_fraction > 0 || config->test_fraction > 0)) return GR_OK;
+    if (!(config->validation_fraction > 0 || config->test_fraction > 0) ||
+        !gr_masked_sums_are_due(cohort))
+        return GR_OK;
     mine = gr_allocate_zero(GR_HELD_PARTS * n, sizeof *flags, "classes", &flags);
     if (mine == GR_OK) mine = gr_allocate_zero(GR_HELD_PARTS * n, 1, "classes", &cohort->held);
     GR_TRY(gr_comm_agree(cohort->comm, mine));

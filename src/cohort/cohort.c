@@ -80,6 +80,7 @@ gr_status gr_cohort_create(struct gr_comm *comm, const struct gr_config *config,
     cohort->config = config;
     GR_TRY(gr_door_create(comm, config, &cohort->door));
     GR_TRY(allocate(cohort));
+    GR_TRY(gr_door_mask(cohort->door, cohort->host_of));
     gr_control_expect(comm, config->data.silos);
     find_hosts(cohort);
     gr_control_hosts(comm, cohort->host_of);
@@ -271,6 +272,10 @@ const struct gr_config *gr_cohort_config(const struct gr_cohort *cohort) {
 
 struct gr_data *gr_cohort_data(const struct gr_cohort *cohort) {
     return cohort->data;
+}
+
+bool gr_cohort_tells_rows(const struct gr_cohort *cohort) {
+    return gr_masked_sums_are_due(cohort);
 }
 
 const int32_t *gr_cohort_hosts(const struct gr_cohort *cohort) {

@@ -81,6 +81,12 @@ static inline bool gr_counts_are_due(const struct gr_cohort *cohort) {
     return !(cohort->options.resumed && gr_policy_holds(cohort->config));
 }
 
+/* The same of all that is masked, be it a bit: the sum over those who are left may not leave a site
+ * that was in the one of the beginning. */
+static inline bool gr_masked_sums_are_due(const struct gr_cohort *cohort) {
+    return !(cohort->options.resumed && gr_door_masks(cohort->door));
+}
+
 /* ---- table_contract.c ------------------------------------------------------------------------ */
 
 /* Collective. Refuses tables whose columns are not those of the others, by column and pseudonym. */

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cohort/masked_page.h"
 #include "store/lanes.h"
 
 struct gr_door {
@@ -25,6 +26,12 @@ struct gr_door {
     struct gr_digest running;
     bool adding;
     unsigned char added[GR_DIGEST_BYTES]; /* once the sum has begun */
+    /* Secure sums. */
+    struct gr_masking *masking;   /* NULL: none; owned */
+    struct gr_masked_page page;   /* of integers */
+    struct gr_masked_sum *update; /* the latest of updates; owned */
+    uint32_t round;               /* of which it is, or is to be */
+    unsigned char model[GR_DIGEST_BYTES];
 };
 
 gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
@@ -37,7 +44,28 @@ gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
 }
 
 void gr_door_free(struct gr_door *door) {
+    if (!door) return;
+    gr_masked_free(door->update);
+    gr_masked_page_release(&door->page);
+    gr_masking_free(door->masking);
     gr_free(door);
+}
+
+gr_status gr_door_mask(struct gr_door *door, const int32_t *host_of) {
+    if (!door->config->secure.aggregation) return GR_OK;
+    return gr_masking_create(door->comm, door->config, host_of, &door->masking);
+}
+
+gr_status gr_door_join(struct gr_door *door, const struct gr_door_party *party) {
+    return door->masking ? gr_masking_join(door->masking, party) : GR_OK;
+}
+
+bool gr_door_masks(const struct gr_door *door) {
+    return door->masking != NULL;
+}
+
+void gr_door_begin(struct gr_door *door, enum gr_door_work work, uint32_t number) {
+    gr_masked_page_turn(&door->page, (uint64_t)work << 32 | number);
 }
 
 void gr_door_set_journal(struct gr_door *door, struct gr_journal *journal) {
@@ -119,21 +147,43 @@ static gr_status check_listed(const struct gr_door *door, enum gr_release id) {
 
 /* ---- reductions ----------------------------------------------------------------------------- */
 
+/* Collective. */
+static gr_status sum_masked(struct gr_door *door, uint32_t id, int64_t *values, size_t n) {
+    return gr_masked_page_sum(&door->page, door->masking, id, values, n);
+}
+
 gr_status gr_release_sum(struct gr_door *door, enum gr_release id, int64_t *values, size_t n) {
     if (n == 0) return GR_OK;
+    const bool masked = door->masking && gr_release_secure(id) != GR_SECURE_AS_IT_IS;
     gr_status status = check_listed(door, id);
     if (status != GR_OK) return status;
     /* Before the sum: a try that a loss ends may have passed values to others. */
-    status = let_out(door, id, n, values, n * sizeof *values, "plain sum over");
-    return status == GR_OK ? gr_comm_sum_int64(door->comm, values, n) : status;
+    status = let_out(door, id, n, values, n * sizeof *values,
+                     masked ? "masked sum over" : "plain sum over");
+    if (status != GR_OK) return status;
+    return masked ? sum_masked(door, (uint32_t)id, values, n)
+                  : gr_comm_sum_int64(door->comm, values, n);
+}
+
+/* Bits have no maximum that could be masked, but a sum, of which is kept whether it is 0. */
+static gr_status any_masked(struct gr_door *door, enum gr_release id, int64_t *values, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        values[i] = values[i] != 0;
+    const gr_status status = sum_masked(door, (uint32_t)id, values, n);
+    for (size_t i = 0; i < n; i++)
+        values[i] = values[i] != 0;
+    return status;
 }
 
 gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *values, size_t n) {
     if (n == 0) return GR_OK;
     gr_status status = check_listed(door, id);
     if (status != GR_OK) return status;
-    status = let_out(door, id, n, values, n * sizeof *values, "maximum over");
-    return status == GR_OK ? gr_comm_max_int64(door->comm, values, n) : status;
+    const bool masked = door->masking && gr_release_secure(id) == GR_SECURE_BITS;
+    status = let_out(door, id, n, values, n * sizeof *values,
+                     masked ? "whether any, by a masked sum over" : "maximum over");
+    if (status != GR_OK) return status;
+    return masked ? any_masked(door, id, values, n) : gr_comm_max_int64(door->comm, values, n);
 }
 
 /* ---- counts of rows ------------------------------------------------------------------------- */
@@ -311,8 +361,13 @@ gr_status gr_release_allows(struct gr_door *door, gr_status mine,
         allowed[i] = true;
     }
     if (!gr_policy_holds(door->config) || mine == GR_LOST) return gr_comm_agree(door->comm, mine);
-    GR_TRY(gr_comm_sum_public(door->comm, all, ASKED + 2 * n));
-    if (all[FAILED] > 0) GR_TRY(gr_comm_agree(door->comm, mine));
+    if (door->masking) {
+        GR_TRY(gr_comm_agree(door->comm, mine));
+        GR_TRY(sum_masked(door, 0, all + ASKED, 2 * n));
+    } else {
+        GR_TRY(gr_comm_sum_public(door->comm, all, ASKED + 2 * n));
+        if (all[FAILED] > 0) GR_TRY(gr_comm_agree(door->comm, mine));
+    }
     for (size_t i = 0; i < n; i++) {
         const struct gr_release_basis of = {.silos = (uint32_t)all[ASKED + 2 * i],
                                             .rows = (uint64_t)all[ASKED + 2 * i + 1]};
@@ -371,8 +426,9 @@ static gr_status write_updates(struct gr_door *door, const struct gr_contributio
     if (!door->journal || n_mine == 0) return GR_OK;
     digest_updates(door, mine, n_mine, n, digest);
     snprintf(how, sizeof how,
-             combined ? "of each silo by itself, in slices, of %u silos"
-                      : "plain sum over %u silos",
+             combined        ? "of each silo by itself, in slices, of %u silos"
+             : door->masking ? "masked sum over %u silos"
+                             : "plain sum over %u silos",
              n_members);
     return write_down(door, combined ? GR_RELEASE_UPDATE_SLICES : GR_RELEASE_UPDATE,
                       combined ? n_mine * n : n, n_mine * n * sizeof(float), digest, how);
@@ -388,6 +444,91 @@ static gr_status withhold_update(struct gr_door *door, uint32_t n_members, uint3
                                                .how = "fewer silos than policy.minimum_silos"};
     if (door->journal && gr_journal_withhold(door->journal, &release) != GR_OK)
         status = GR_ERROR_WRITE;
+    return status;
+}
+
+/* ---- updates behind masks -------------------------------------------------------------------- */
+
+void gr_door_trained(struct gr_door *door, uint32_t round,
+                     const unsigned char model[GR_DIGEST_BYTES]) {
+    door->round = round;
+    memcpy(door->model, model, sizeof door->model);
+}
+
+/* Riders, then the words of all vectors behind the room for them. */
+static struct gr_stream_range range_of(struct gr_stage_key key, size_t width, size_t n) {
+    enum { BEHIND_RIDERS = 128 };
+    return (struct gr_stream_range){.position = key.riders ? 0 : BEHIND_RIDERS + key.at * width,
+                                    .bits = (uint32_t)(8 * width),
+                                    .n = n};
+}
+
+static void add_masks(void *context, struct gr_stage_key key, void *words, size_t width, size_t n) {
+    struct gr_door *door = context;
+    gr_masked_add(door->update, range_of(key, width, n), words);
+}
+
+static void take_masks_off(void *context, struct gr_stage_key key, void *words, size_t width,
+                           size_t n) {
+    const struct gr_door *door = context;
+    gr_masked_remove(door->update, range_of(key, width, n), words);
+}
+
+struct gr_stage gr_door_stage(struct gr_door *door) {
+    return (struct gr_stage){door->masking ? add_masks : NULL, door};
+}
+
+/*
+ * Collective. A sum that a loss has ended was never opened, and never will be: its masks are
+ * forgotten, and the one over those who are left has others.
+ */
+static gr_status total_masked(struct gr_door *door, struct gr_aggregator *aggregator,
+                              const struct gr_contribution *mine, size_t n_mine,
+                              uint32_t n_members) {
+    gr_status status = GR_OK;
+    const struct gr_masked_options options = {
+        .release = GR_RELEASE_UPDATE, .round = door->round, .model = door->model};
+    gr_masked_free(door->update);
+    door->update = NULL;
+    GR_TRY(gr_masked_begin(door->masking, GR_OK, &options, &door->update));
+    GR_TRY(gr_aggregate_total(aggregator, mine, n_mine, n_members));
+    status = gr_comm_agree(door->comm, gr_masked_status(door->update));
+out:
+    return status;
+}
+
+static void digest_total(const struct gr_aggregator *aggregator,
+                         unsigned char out[GR_DIGEST_BYTES]) {
+    struct gr_digest digest;
+    size_t n, bytes;
+    const int64_t *riders = gr_aggregate_riders(aggregator, &n);
+    const void *words = gr_aggregate_words(aggregator, &bytes);
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, riders, n * sizeof *riders);
+    gr_digest_add_chunks(&digest, words, bytes);
+    gr_digest_finish(&digest, out);
+}
+
+/* Of those who have opened it before a loss all masks are off, and their signatures are brought
+ * again. */
+gr_status gr_release_open(struct gr_door *door, struct gr_aggregator *aggregator, bool needs,
+                          bool again) {
+    enum { NEEDED, PARTIES, FACTS };
+    gr_status status = GR_OK;
+    const struct gr_stage remove = {take_masks_off, door};
+    unsigned char total[GR_DIGEST_BYTES] = {0};
+    int64_t facts[FACTS] = {needs, door->update ? door->update->terms.n_parties : 0};
+    if (!door->masking) return GR_OK;
+    if (again) GR_TRY(gr_comm_max_public(door->comm, facts, FACTS));
+    if (!facts[NEEDED]) return GR_OK;
+    if (facts[PARTIES] < GR_SECURE_PARTIES_MIN || facts[PARTIES] > GR_SECURE_PARTIES_MAX)
+        return gr_fail(GR_ERROR_INTERNAL, "a masked sum of %lld parties",
+                       (long long)facts[PARTIES]);
+    if (needs) digest_total(aggregator, total);
+    GR_TRY(
+        gr_masked_open(door->masking, door->update, again ? (uint32_t)facts[PARTIES] : 0, total));
+    if (needs) status = gr_aggregate_unstage(aggregator, &remove);
+out:
     return status;
 }
 
@@ -410,7 +551,8 @@ gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregat
                             (n + GR_RING_BLOCK - 1) / GR_RING_BLOCK);
         count(door, GR_RELEASE_UPDATE, n);
     }
-    status = gr_aggregate_total(aggregator, mine, n_mine, n_members);
+    status = door->masking ? total_masked(door, aggregator, mine, n_mine, n_members)
+                           : gr_aggregate_total(aggregator, mine, n_mine, n_members);
     door->adding = false; /* where the sum has added them again, on another grid */
     return status;
 }

@@ -517,6 +517,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     if (gr_round_roster(f)->phase == GR_PHASE_SCORED &&
         gr_round_roster(f)->round > gr_server_rounds(f->server))
         return GR_OK;
+    gr_door_begin(gr_cohort_door(f->cohort), GR_WORK_OUTCOME, best);
     f->scores->again = is_scored_again(f);
     f->scores->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
@@ -670,6 +671,7 @@ static gr_status add_up(struct gr_federation *f) {
         *gr_training_sums(f->training); /* as trained: this may be done again */
     int64_t values[ROUND_SUMS];
     bool allowed;
+    gr_door_begin(gr_cohort_door(f->cohort), GR_WORK_ROUND, gr_server_rounds(f->server));
     f->scores->total_round = 0;
     f->scores->again = false;
     f->scores->epoch = gr_comm_epoch(f->comm);

@@ -9,7 +9,7 @@
 gr_status gr_federation_outline(struct gr_federation *f, struct gr_opening *out) {
     const struct gr_config *config = f->config;
     /* A round's line tells the rows of its participants: with all silos in it that is this sum. */
-    const bool told = gr_release_leaves(GR_RELEASE_ROWS, config);
+    const bool told = gr_release_leaves(GR_RELEASE_ROWS, config) && gr_cohort_tells_rows(f->cohort);
     int64_t rows = 0;
     for (size_t i = 0; i < f->data->n_local; i++)
         rows += (int64_t)f->data->local[i].train.n_rows;

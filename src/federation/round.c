@@ -45,6 +45,7 @@ gr_status gr_round_create(struct gr_federation *f) {
         .n_vectors = gr_strategy_sent(strategy),
         .steps = strategy->sends_steps,
         .combination = {strategy->combine, &f->config->strategy},
+        .stage = gr_door_stage(gr_cohort_door(f->cohort)),
         .between = f->config->aggregation.between};
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *f->round, "a round", &f->round));
@@ -203,12 +204,15 @@ static gr_status settle(struct gr_federation *f) {
     note_changes(f);
     const bool sealed =
         f->round->roster.phase == GR_PHASE_SEALED || f->round->roster.phase == GR_PHASE_COMMITTED;
+    const bool due = sealed && !f->round->roster.need_state &&
+                     gr_server_rounds(f->server) < f->round->roster.round;
+    if (sealed) GR_TRY(gr_release_open(gr_cohort_door(f->cohort), f->round->aggregator, due, true));
     if (f->round->roster.need_state) {
         /* Updates and sums here belong to a round that the others go on with alone. */
         gr_training_discard(f);
         gr_aggregate_forget(f->round->aggregator);
         gr_scores_forget(f->scores); /* the total here is of an earlier round */
-    } else if (sealed && gr_server_rounds(f->server) < f->round->roster.round) {
+    } else if (due) {
         /* All that are left hold the total, and so does this rank; before state is shared. */
         GR_TRY(commit(f));
     }
@@ -281,6 +285,15 @@ static gr_status check_quorum(const struct gr_federation *f) {
                    setting, quorum);
 }
 
+/* Silos whose secure sum it is are to have trained on one model. */
+static void note_model(const struct gr_federation *f) {
+    unsigned char model[GR_DIGEST_BYTES];
+    struct gr_door *door = gr_cohort_door(f->cohort);
+    if (!gr_door_masks(door)) return;
+    gr_layout_digest(f->layout, gr_server_parameters(f->server), model);
+    gr_door_trained(door, f->round->roster.round, model);
+}
+
 /*
  * Collective. The sum of a closed round, its seal, and the step. GR_LOST before the seal leads back
  * here with a smaller roster and the same contributions: nothing has been decoded, and kept
@@ -296,10 +309,13 @@ static gr_status reduce(struct gr_federation *f) {
     GR_TRY(check_quorum(f));
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_AGGREGATE);
     mine = gr_training_contributions(f->training, &n);
+    note_model(f);
     GR_TRY(gr_release_update(gr_cohort_door(f->cohort), f->round->aggregator, mine, n,
                              f->round->roster.n_members, gr_training_values(f)));
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_SEAL);
     GR_TRY(gr_control_seal(f->comm, GR_PHASE_SEALED));
+    gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_UNMASK);
+    GR_TRY(gr_release_open(gr_cohort_door(f->cohort), f->round->aggregator, true, false));
     GR_TRY(commit(f));
     enter(f, GR_PHASE_COMMITTED);
 out:

@@ -31,6 +31,21 @@ static void note_software(struct gr_run_state *run) {
         gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_SOFTWARE, 1);
 }
 
+/* The first rank of a site keeps the record of the secure sums in which the site has taken part. */
+static gr_status join_sums(const struct gr_run_state *run) {
+    const struct gr_run_evidence *e = run->options->evidence;
+    struct gr_door_party party = {.study = e->study, .parties = e->parties, .keys = e->keys};
+    char *sums = NULL;
+    gr_status status = GR_OK;
+    if (!gr_door_masks(gr_cohort_door(run->cohort))) return GR_OK;
+    if (e->journal && e->rank == 0) GR_TRY(gr_text_format(&sums, "%s.sums", e->journal));
+    party.sums = sums;
+    status = gr_door_join(gr_cohort_door(run->cohort), &party);
+out:
+    gr_free(sums);
+    return status;
+}
+
 gr_status gr_sealing_begin(struct gr_run_state *run) {
     const struct gr_run_evidence *e = run->options->evidence;
     gr_status status = GR_OK;
@@ -38,6 +53,7 @@ gr_status gr_sealing_begin(struct gr_run_state *run) {
     run->private = true;
     run->umask = umask(0);
     umask(run->umask | S_IWGRP | S_IRWXO);
+    GR_TRY(join_sums(run));
     if (!e->journal) {
         note_software(run);
         return GR_OK;

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cohort/masked_page.h"
+
+#include <string.h>
+
+static void forget(struct gr_masked_entry *entry) {
+    gr_masked_free(entry->sum);
+    gr_free(entry->words);
+    *entry = (struct gr_masked_entry){0};
+}
+
+void gr_masked_page_release(struct gr_masked_page *page) {
+    for (size_t i = 0; i < page->n_entries; i++)
+        forget(&page->entries[i]);
+    gr_free(page->entries);
+    *page = (struct gr_masked_page){0};
+}
+
+void gr_masked_page_turn(struct gr_masked_page *page, uint64_t key) {
+    if (!page->begun || page->key != key) gr_masked_page_release(page);
+    page->key = key;
+    page->next = 0;
+    page->begun = true;
+}
+
+/* ---- how far all have come ------------------------------------------------------------------ */
+
+static int64_t reach_of(const struct gr_masked_page *page) {
+    size_t read = 0;
+    while (read < page->n_entries && page->entries[read].opened)
+        read++;
+    return 2 * (int64_t)read + (read < page->n_entries && page->entries[read].agreed);
+}
+
+/* Collective, where members have changed: the sums that some member has read, or may be about to.
+ */
+static gr_status meet(struct gr_masked_page *page, struct gr_comm *comm) {
+    gr_status status = GR_OK;
+    int64_t reach = reach_of(page);
+    if (page->next > 0 && page->epoch == gr_comm_epoch(comm)) return GR_OK;
+    GR_TRY(gr_comm_max_public(comm, &reach, 1));
+    page->reach = reach;
+    page->epoch = gr_comm_epoch(comm);
+out:
+    return status;
+}
+
+static gr_status make_room(struct gr_masked_page *page) {
+    struct gr_masked_entry *entries = NULL;
+    if (page->next < page->n_entries) return GR_OK;
+    const gr_status status =
+        gr_allocate_zero(page->next + 1, sizeof *entries, "masked sums", &entries);
+    if (status != GR_OK) return status;
+    if (page->n_entries > 0) memcpy(entries, page->entries, page->n_entries * sizeof *entries);
+    gr_free(page->entries);
+    page->entries = entries;
+    page->n_entries = page->next + 1;
+    return GR_OK;
+}
+
+/* ---- a sum ---------------------------------------------------------------------------------- */
+
+static struct gr_stream_range all_of(const struct gr_masked_entry *entry) {
+    return (struct gr_stream_range){.bits = 64, .n = entry->n};
+}
+
+/* Collective. The sum of the masked words, which all then hold. */
+static gr_status take(struct gr_masked_entry *entry, struct gr_masking *masking, gr_status mine,
+                      const struct gr_masked_options *options, const int64_t *values, size_t n) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = masking->comm;
+    if (mine == GR_OK) {
+        forget(entry);
+        mine = gr_allocate(n, sizeof *values, "a masked sum", &entry->words);
+    }
+    GR_TRY(gr_masked_begin(masking, mine, options, &entry->sum));
+    memcpy(entry->words, values, n * sizeof *values);
+    entry->n = n;
+    gr_masked_add(entry->sum, all_of(entry), entry->words);
+    GR_TRY(gr_comm_sum_int64(comm, entry->words, n));
+    entry->held = true;
+    GR_TRY(gr_comm_agree(comm, gr_masked_status(entry->sum)));
+    entry->agreed = true;
+out:
+    return status;
+}
+
+/* Collective. `again`: somebody may have opened it before a loss; then it is not known who was in
+ * it, and a rank that was not takes part in the exchanges alone. */
+static gr_status open_entry(struct gr_masked_entry *entry, struct gr_masking *masking, bool again) {
+    gr_status status = GR_OK;
+    unsigned char total[GR_DIGEST_BYTES] = {0};
+    struct gr_masked_sum *sum = entry->held ? entry->sum : NULL;
+    int64_t n_parties = again && sum ? sum->terms.n_parties : 0;
+    if (again) GR_TRY(gr_comm_max_public(masking->comm, &n_parties, 1));
+    if (again && (n_parties < GR_SECURE_PARTIES_MIN || n_parties > GR_SECURE_PARTIES_MAX))
+        return gr_fail(GR_ERROR_INTERNAL, "a masked sum of %lld parties", (long long)n_parties);
+    if (sum && !entry->opened) gr_digest_of(entry->words, entry->n * sizeof(int64_t), total);
+    GR_TRY(gr_masked_open(masking, sum, (uint32_t)n_parties, total));
+    if (!sum || entry->opened) goto out;
+    gr_masked_remove(sum, all_of(entry), entry->words);
+    entry->agreed = entry->opened = true;
+out:
+    return status;
+}
+
+/* Collective. A sum that some have read, to those who have come since, by the lowest rank that has:
+ * all would find the same. */
+static gr_status tell_again(struct gr_masked_entry *entry, struct gr_comm *comm, size_t n) {
+    gr_status status = GR_OK;
+    int64_t *words = NULL;
+    int64_t first = entry->opened ? gr_comm_size(comm) - gr_comm_rank(comm) : 0;
+    GR_TRY(gr_comm_max_public(comm, &first, 1));
+    GR_TRY(gr_comm_agree(comm, gr_allocate_zero(n, sizeof *words, "a masked sum", &words)));
+    if (first == gr_comm_size(comm) - gr_comm_rank(comm) && entry->opened)
+        memcpy(words, entry->words, n * sizeof *words);
+    GR_TRY(gr_comm_sum_public(comm, words, n));
+    if (first == 0) return gr_fail(GR_ERROR_INTERNAL, "a masked sum that nobody has any more");
+    gr_free(entry->words);
+    entry->words = words;
+    entry->n = n;
+    entry->opened = true;
+    words = NULL;
+out:
+    gr_free(words);
+    return status;
+}
+
+gr_status gr_masked_page_sum(struct gr_masked_page *page, struct gr_masking *masking,
+                             uint32_t release, int64_t *values, size_t n) {
+    enum { WORK_BITS = 32 };
+    gr_status status = GR_OK;
+    struct gr_comm *comm = masking->comm;
+    const struct gr_masked_options options = {.release = release,
+                                              .round = (uint32_t)page->key,
+                                              .part = page->key >> WORK_BITS << WORK_BITS |
+                                                      (uint32_t)page->next};
+    GR_TRY(meet(page, comm));
+    const gr_status room = make_room(page);
+    const int64_t step = 2 * (int64_t)page->next;
+    if (page->reach > step) GR_TRY(gr_comm_agree(comm, room));
+    struct gr_masked_entry *entry = page->entries + page->next;
+    if (page->reach <= step) GR_TRY(take(entry, masking, room, &options, values, n));
+    /* Where all have read it, or nobody could before now, it is opened once. */
+    if (page->reach <= step + 1) GR_TRY(open_entry(entry, masking, page->reach == step + 1));
+    if (page->reach > step) GR_TRY(tell_again(entry, comm, n));
+    memcpy(values, entry->words, n * sizeof *values);
+    page->next++;
+out:
+    return status;
+}

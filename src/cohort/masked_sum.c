@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cohort/masked_sum.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- whose sums ----------------------------------------------------------------------------- */
+
+gr_status gr_masking_create(struct gr_comm *comm, const struct gr_config *config,
+                            const int32_t *host_of, struct gr_masking **out) {
+    gr_status status;
+    struct gr_masking *masking = NULL;
+    const size_t slots = (size_t)gr_comm_slots(comm);
+    GR_TRY(gr_allocate_zero(1, sizeof *masking, "secure sums", &masking));
+    masking->comm = comm;
+    masking->config = config;
+    masking->host_of = host_of;
+    if (gr_comm_parties(comm) == 1) {
+        GR_TRY(gr_keys_draw(&masking->drawn));
+        masking->keys = masking->drawn;
+        GR_TRY(gr_allocate_zero(slots, sizeof *masking->key_of, "keys", &masking->key_of));
+    }
+    *out = masking;
+    masking = NULL;
+out:
+    gr_masking_free(masking);
+    return status;
+}
+
+gr_status gr_masking_join(struct gr_masking *masking, const struct gr_door_party *party) {
+    if (gr_comm_parties(masking->comm) == 1) return GR_OK;
+    memcpy(masking->study, party->study, sizeof masking->study);
+    masking->parties = party->parties;
+    masking->keys = party->keys;
+    if (!party->sums) return GR_OK;
+    const gr_status status = gr_sum_journal_open(party->sums, &masking->journal);
+    if (status == GR_OK) masking->counter = gr_sum_journal_counter(masking->journal);
+    return status;
+}
+
+void gr_masking_free(struct gr_masking *masking) {
+    if (!masking) return;
+    gr_sum_journal_close(masking->journal);
+    gr_keys_free(masking->drawn);
+    gr_free(masking->key_of);
+    gr_free(masking);
+}
+
+/*
+ * Collective, once in an epoch, in which all members begin the same sums: a counter above those of
+ * all, of earlier stretches too, and in one job the keys, which end with their processes.
+ */
+static gr_status agree_on_counter(struct gr_masking *masking) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = masking->comm;
+    int64_t *words = NULL, counter = (int64_t)masking->counter;
+    const size_t slots = (size_t)gr_comm_slots(comm),
+                 words_a_key = sizeof *masking->key_of / sizeof *words;
+    if (masking->agreed && masking->epoch == gr_comm_epoch(comm)) return GR_OK;
+    GR_TRY(gr_comm_max_public(comm, &counter, 1));
+    if (masking->drawn) {
+        GR_TRY(
+            gr_comm_agree(comm, gr_allocate_zero(slots, sizeof *masking->key_of, "keys", &words)));
+        memcpy(words + (size_t)gr_comm_slot(comm) * words_a_key, gr_keys_public(masking->drawn),
+               sizeof *masking->key_of);
+        GR_TRY(gr_comm_sum_public(comm, words, slots * words_a_key));
+        memcpy(masking->key_of, words, slots * sizeof *masking->key_of);
+    }
+    masking->counter = (uint64_t)counter;
+    masking->epoch = gr_comm_epoch(comm);
+    masking->agreed = true;
+out:
+    gr_free(words);
+    return status;
+}
+
+/* ---- the parties of a sum ------------------------------------------------------------------- */
+
+/* A failure of this rank alone: it goes on with the collectives, and brings nothing. */
+static void fail_alone(struct gr_masked_sum *sum, gr_status status) {
+    if (sum->status != GR_OK || status == GR_OK) return;
+    sum->status = status;
+    snprintf(sum->message, sizeof sum->message, "%s", gr_message());
+}
+
+gr_status gr_masked_status(const struct gr_masked_sum *sum) {
+    return sum->status == GR_OK ? GR_OK : gr_fail(sum->status, "%s", sum->message);
+}
+
+/* One more party, by the process of `slot`. Beyond the greatest number it is counted only. */
+static void add_party(const struct gr_masking *masking, struct gr_masked_sum *sum,
+                      const struct gr_public_key *key, int slot, bool mine[GR_SECURE_PARTIES_MAX]) {
+    const uint32_t p = sum->terms.n_parties++;
+    if (p >= GR_SECURE_PARTIES_MAX) return;
+    sum->identities[p] = *key;
+    mine[p] = slot == gr_comm_slot(masking->comm) && masking->keys;
+}
+
+/* All silos or sites that are there, with values or without: so nobody sees who brings nothing. All
+ * ranks find the same ones, in their order. */
+static void find_parties(const struct gr_masking *masking, struct gr_masked_sum *sum,
+                         bool mine[GR_SECURE_PARTIES_MAX]) {
+    struct gr_comm *comm = masking->comm;
+    const uint32_t n_silos = masking->config->data.silos, n_sites = gr_comm_parties(comm);
+    for (uint32_t silo = 0; silo < n_silos && !masking->parties; silo++) {
+        const int slot = masking->host_of[silo];
+        if (gr_comm_rank_of(comm, slot) < 0) continue;
+        add_party(masking, sum, &masking->key_of[slot], slot, mine);
+    }
+    for (uint32_t site = 1; site < n_sites; site++) {
+        int n_slots;
+        const int first = gr_comm_party_slots(comm, site, &n_slots);
+        bool is_in = false;
+        for (uint32_t silo = 0; silo < n_silos && !is_in; silo++)
+            is_in = gr_comm_party(comm, masking->host_of[silo]) == site;
+        if (is_in && n_slots > 0 && gr_comm_rank_of(comm, first) >= 0)
+            add_party(masking, sum, &masking->parties[site].key, first, mine);
+    }
+}
+
+/* The config's threshold is of a whole federation: where fewer are left it may be out of reach. */
+static gr_status settle_terms(const struct gr_masking *masking, struct gr_masked_sum *sum) {
+    struct gr_secure_terms *terms = &sum->terms;
+    const struct gr_secure_config *secure = &masking->config->secure;
+    terms->identities = sum->identities;
+    terms->threshold = gr_secure_threshold(masking->config, terms->n_parties);
+    terms->colluding = secure->colluding;
+    const gr_status status = gr_secure_terms_check(terms);
+    return status == GR_OK ? status : gr_fail(GR_STOPPED, "%s", gr_message());
+}
+
+static gr_status create_parties(const struct gr_masking *masking, struct gr_masked_sum *sum,
+                                const bool mine[GR_SECURE_PARTIES_MAX]) {
+    gr_status status = GR_OK;
+    for (uint32_t p = 0; p < sum->terms.n_parties; p++) {
+        const struct gr_secure_party_options options = {
+            .terms = sum->terms, .me = p, .keys = masking->keys, .journal = masking->journal};
+        if (mine[p]) GR_TRY(gr_secure_party_create(&options, &sum->party[p]));
+    }
+    status = gr_secure_collector_create(&sum->terms, &sum->collector);
+out:
+    return status;
+}
+
+/* ---- messages ------------------------------------------------------------------------------- */
+
+/* Words of a message with its size before it, at most. */
+static size_t words_of(enum gr_secure_kind kind, uint32_t n_parties) {
+    const size_t bytes = sizeof(uint64_t) + gr_secure_message_most(kind, n_parties);
+    return (bytes + sizeof(int64_t) - 1) / sizeof(int64_t);
+}
+
+/* Room for all parties' messages of any kind: shares are the longest. */
+static gr_status make_room(uint32_t n_parties, int64_t **words) {
+    return gr_allocate(n_parties * words_of(GR_SECURE_SHARES, n_parties), sizeof **words,
+                       "messages of a secure sum", words);
+}
+
+/* What one party of this process brings; NULL: this rank has no part in the sum. */
+typedef gr_status (*bring_function)(struct gr_masked_sum *sum, uint32_t party,
+                                    struct gr_secure_message *out);
+static void write_messages(struct gr_masked_sum *sum, uint32_t n_parties, size_t each,
+                           bring_function bring, int64_t *words) {
+    memset(words, 0, n_parties * each * sizeof *words);
+    for (uint32_t p = 0; sum && p < n_parties; p++) {
+        struct gr_secure_message message = {0};
+        if (!sum->party[p] || sum->status != GR_OK) continue;
+        fail_alone(sum, bring(sum, p, &message));
+        if (message.n > 0 && message.n <= (each - 1) * sizeof *words) {
+            words[p * each] = (int64_t)message.n;
+            memcpy(&words[p * each + 1], message.bytes, message.n);
+        }
+        gr_free(message.bytes);
+    }
+}
+
+/* Into this rank's own collector: whoever has sent nothing, or what is false, is left out. What it
+ * has already is that of an exchange before a loss. */
+static gr_status collect(struct gr_masked_sum *sum, size_t each, const int64_t *words) {
+    for (uint32_t p = 0; p < sum->terms.n_parties; p++) {
+        const int64_t *at = words + p * each;
+        const struct gr_party_set heard = gr_secure_collector_heard(sum->collector);
+        if (at[0] <= 0 || at[0] > (int64_t)((each - 1) * sizeof *at) || gr_party_set_has(heard, p))
+            continue;
+        (void)!gr_secure_collector_take(sum->collector, p, at + 1, (size_t)at[0]);
+    }
+    return gr_secure_collector_close(sum->collector);
+}
+
+static gr_status bring_advert(struct gr_masked_sum *sum, uint32_t p,
+                              struct gr_secure_message *out) {
+    return gr_secure_party_advertise(sum->party[p], out);
+}
+
+static gr_status bring_shares(struct gr_masked_sum *sum, uint32_t p,
+                              struct gr_secure_message *out) {
+    struct gr_secure_message list = {0};
+    gr_status status = gr_secure_collector_tell(sum->collector, p, &list);
+    if (status == GR_OK) status = gr_secure_party_share(sum->party[p], list.bytes, list.n, out);
+    gr_free(list.bytes);
+    return status;
+}
+
+static gr_status keep(const struct gr_secure_message *from, struct gr_secure_message *to) {
+    gr_status status = gr_allocate(from->n, 1, "a message of a secure sum", &to->bytes);
+    if (status != GR_OK) return status;
+    memcpy(to->bytes, from->bytes, from->n);
+    to->n = from->n;
+    return GR_OK;
+}
+
+/* Signed once, and brought again where somebody has missed it. */
+static gr_status bring_roster(struct gr_masked_sum *sum, uint32_t p,
+                              struct gr_secure_message *out) {
+    return sum->rosters[p].n > 0 ? keep(&sum->rosters[p], out) : GR_OK;
+}
+
+/* Nothing, where this rank has not heard enough signatures. */
+static gr_status bring_opening(struct gr_masked_sum *sum, uint32_t p,
+                               struct gr_secure_message *out) {
+    return sum->openings[p].n > 0 ? keep(&sum->openings[p], out) : GR_OK;
+}
+
+/* Collective. The messages of one kind, each in its party's place of `words`, to all. */
+static gr_status exchange(struct gr_comm *comm, struct gr_masked_sum *sum, uint32_t n_parties,
+                          enum gr_secure_step step, int64_t *words) {
+    static const struct {
+        enum gr_secure_kind kind;
+        bring_function bring;
+    } steps[] = {[GR_SECURE_STEP_ADVERTS] = {GR_SECURE_ADVERT, bring_advert},
+                 [GR_SECURE_STEP_SHARES] = {GR_SECURE_SHARES, bring_shares},
+                 [GR_SECURE_STEP_ROSTERS] = {GR_SECURE_ROSTER, bring_roster},
+                 [GR_SECURE_STEP_OPENINGS] = {GR_SECURE_OPENING, bring_opening}};
+    const size_t each = words_of(steps[step].kind, n_parties);
+    write_messages(sum, n_parties, each, steps[step].bring, words);
+    const gr_status status = gr_comm_sum_public(comm, words, n_parties * each);
+    if (status == GR_OK && sum && sum->status == GR_OK &&
+        gr_secure_collector_step(sum->collector) == step)
+        fail_alone(sum, collect(sum, each, words));
+    return status;
+}
+
+/* The next message of the collector for each party of this process. */
+typedef gr_status (*take_function)(struct gr_secure_party *party, const void *bytes, size_t n);
+static gr_status tell(struct gr_masked_sum *sum, take_function take) {
+    gr_status status = GR_OK;
+    struct gr_secure_message message = {0};
+    for (uint32_t p = 0; p < sum->terms.n_parties; p++) {
+        if (!sum->party[p]) continue;
+        GR_TRY(gr_secure_collector_tell(sum->collector, p, &message));
+        GR_TRY(take(sum->party[p], message.bytes, message.n));
+        gr_free(message.bytes);
+        message = (struct gr_secure_message){0};
+    }
+out:
+    gr_free(message.bytes);
+    return status;
+}
+
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+/* Not collective. All that the sum needs of this rank's memory. *n_parties: too many, or too few,
+ * where the terms are refused. */
+static gr_status create(const struct gr_masking *masking, const struct gr_secure_terms *terms,
+                        struct gr_masked_sum **out) {
+    gr_status status = GR_OK;
+    bool mine[GR_SECURE_PARTIES_MAX] = {false};
+    struct gr_masked_sum *sum = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *sum, "a secure sum", &sum));
+    sum->terms = *terms;
+    find_parties(masking, sum, mine);
+    GR_TRY(settle_terms(masking, sum));
+    GR_TRY(make_room(sum->terms.n_parties, &sum->words));
+    fail_alone(sum, create_parties(masking, sum, mine));
+    *out = sum;
+    sum = NULL;
+out:
+    gr_masked_free(sum);
+    return status;
+}
+
+gr_status gr_masked_begin(struct gr_masking *masking, gr_status mine,
+                          const struct gr_masked_options *options, struct gr_masked_sum **out) {
+    gr_status status = GR_OK;
+    struct gr_masked_sum *sum = NULL;
+    struct gr_secure_terms terms = {
+        .round = options->round, .release = options->release, .part = options->part};
+    *out = NULL;
+    GR_TRY(agree_on_counter(masking));
+    terms.counter = ++masking->counter;
+    memcpy(terms.study, masking->study, sizeof terms.study);
+    if (options->model) memcpy(terms.model, options->model, sizeof terms.model);
+    if (mine == GR_OK) mine = create(masking, &terms, &sum);
+    GR_TRY(gr_comm_agree(masking->comm, mine));
+    for (int step = GR_SECURE_STEP_ADVERTS; step <= GR_SECURE_STEP_SHARES; step++)
+        GR_TRY(exchange(masking->comm, sum, sum->terms.n_parties, (enum gr_secure_step)step,
+                        sum->words));
+    if (sum->status == GR_OK) fail_alone(sum, tell(sum, gr_secure_party_take_pieces));
+    *out = sum;
+    sum = NULL;
+out:
+    gr_masked_free(sum);
+    return status;
+}
+
+/* ---- words ---------------------------------------------------------------------------------- */
+
+/* Without a mask nothing leaves. */
+void gr_masked_add(struct gr_masked_sum *sum, struct gr_stream_range range, void *words) {
+    for (uint32_t p = 0; p < sum->terms.n_parties && sum->status == GR_OK; p++)
+        if (sum->party[p]) fail_alone(sum, gr_secure_party_mask(sum->party[p], range, words));
+    if (sum->status != GR_OK) memset(words, 0, range.n * (range.bits / 8));
+}
+
+/* Fails only before gr_masked_open has succeeded, which is an error of the caller. */
+void gr_masked_remove(const struct gr_masked_sum *sum, struct gr_stream_range range, void *words) {
+    (void)!gr_secure_collector_unmask(sum->collector, range, words);
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+static gr_status sign(struct gr_masked_sum *sum, const unsigned char total[GR_DIGEST_BYTES]) {
+    gr_status status = GR_OK;
+    struct gr_party_set all = {0};
+    for (uint32_t p = 0; p < sum->terms.n_parties; p++)
+        gr_party_set_add(&all, p);
+    if (gr_secure_collector_step(sum->collector) == GR_SECURE_STEP_ROSTERS &&
+        gr_secure_collector_heard(sum->collector).bits == 0)
+        GR_TRY(gr_secure_collector_summed(sum->collector, all, total));
+    for (uint32_t p = 0; p < sum->terms.n_parties; p++)
+        if (sum->party[p] && sum->rosters[p].n == 0)
+            GR_TRY(gr_secure_party_sign(sum->party[p], all, total, &sum->rosters[p]));
+out:
+    return status;
+}
+
+static gr_status open_shares(struct gr_masked_sum *sum) {
+    gr_status status = GR_OK;
+    struct gr_secure_message rosters = {0};
+    if (gr_secure_collector_step(sum->collector) != GR_SECURE_STEP_OPENINGS) return GR_OK;
+    for (uint32_t p = 0; p < sum->terms.n_parties; p++) {
+        if (!sum->party[p] || sum->openings[p].n > 0) continue;
+        GR_TRY(gr_secure_collector_tell(sum->collector, p, &rosters));
+        GR_TRY(gr_secure_party_open_shares(sum->party[p], rosters.bytes, rosters.n,
+                                           &sum->openings[p]));
+        gr_free(rosters.bytes);
+        rosters = (struct gr_secure_message){0};
+    }
+out:
+    gr_free(rosters.bytes);
+    return status;
+}
+
+gr_status gr_masked_open(struct gr_masking *masking, struct gr_masked_sum *sum, uint32_t n_parties,
+                         const unsigned char total[GR_DIGEST_BYTES]) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = masking->comm;
+    int64_t *words = NULL;
+    if (sum) fail_alone(sum, sign(sum, total));
+    if (n_parties > 0) GR_TRY(gr_comm_agree(comm, make_room(n_parties, &words)));
+    if (n_parties == 0) n_parties = sum->terms.n_parties;
+    GR_TRY(exchange(comm, sum, n_parties, GR_SECURE_STEP_ROSTERS, words ? words : sum->words));
+    if (sum && sum->status == GR_OK) fail_alone(sum, open_shares(sum));
+    GR_TRY(exchange(comm, sum, n_parties, GR_SECURE_STEP_OPENINGS, words ? words : sum->words));
+    status = gr_comm_agree(comm, sum ? gr_masked_status(sum) : GR_OK);
+out:
+    gr_free(words);
+    return status;
+}
+
+void gr_masked_free(struct gr_masked_sum *sum) {
+    if (!sum) return;
+    for (uint32_t p = 0; p < GR_SECURE_PARTIES_MAX; p++) {
+        gr_secure_party_free(sum->party[p]);
+        gr_free(sum->rosters[p].bytes);
+        gr_free(sum->openings[p].bytes);
+    }
+    gr_secure_collector_free(sum->collector);
+    gr_free(sum->words);
+    gr_free(sum);
+}

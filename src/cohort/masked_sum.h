@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Secure sums over the ranks of a run: privacy/secure_sum.h with gr_comm in the place of a
+ * collector. Each message of a party is brought to all, in the party's place of one sum of words
+ * that are 0 elsewhere, so every rank collects for itself; signatures tell what is false. In one
+ * job the silos are the parties, each by the process that hosts it; in a study the sites are, each
+ * by the first rank of its job, whose ranks add up among themselves.
+ */
+#ifndef GRANARY_COHORT_MASKED_SUM_H
+#define GRANARY_COHORT_MASKED_SUM_H
+
+#include <granary/release.h>
+
+#include "privacy/secure_sum.h"
+
+/* Whose sums this process takes part in, with which long-term keys. */
+struct gr_masking {
+    struct gr_comm *comm;           /* borrowed */
+    const struct gr_config *config; /* borrowed */
+    const int32_t *host_of;         /* slot of each silo; borrowed */
+    unsigned char study[GR_DIGEST_BYTES];
+    const struct gr_party *parties; /* of a study; NULL: one job; borrowed */
+    const struct gr_keys *keys;     /* NULL: this rank is no party's; borrowed, or `drawn` */
+    struct gr_keys *drawn;          /* one job: of this process; owned */
+    struct gr_public_key *key_of;   /* one job: of each slot; owned */
+    struct gr_sum_journal *journal; /* a site's; owned; NULL: none */
+    uint64_t counter;               /* of the latest sum, the same on all members */
+    uint32_t epoch;                 /* in which members have agreed on it */
+    bool agreed;
+};
+
+/* Not collective. host_of: may be filled later. */
+gr_status gr_masking_create(struct gr_comm *comm, const struct gr_config *config,
+                            const int32_t *host_of, struct gr_masking **out) GR_CHECKED;
+/* Not collective. See gr_door_join. */
+gr_status gr_masking_join(struct gr_masking *masking, const struct gr_door_party *party) GR_CHECKED;
+/* Not collective. NULL accepted. */
+void gr_masking_free(struct gr_masking *masking);
+
+/* One sum, as this rank knows it. */
+struct gr_masked_sum {
+    struct gr_secure_terms terms;
+    struct gr_public_key identities[GR_SECURE_PARTIES_MAX];
+    struct gr_secure_party *party[GR_SECURE_PARTIES_MAX]; /* of this process; owned */
+    struct gr_secure_collector *collector;                /* owned */
+    /* Signatures and openings of this process's parties, for those who have missed them; owned. */
+    struct gr_secure_message rosters[GR_SECURE_PARTIES_MAX], openings[GR_SECURE_PARTIES_MAX];
+    gr_status status; /* of this rank so far; what it adds is 0 once that is no GR_OK */
+    char message[GR_MESSAGE_MAX];
+    int64_t *words; /* messages on their way; owned */
+};
+
+struct gr_masked_options {
+    uint32_t release, round;    /* its number, 0 for none; of the run */
+    uint64_t part;              /* which of the sums of one release and round */
+    const unsigned char *model; /* digest of that on which silos train; NULL: none */
+};
+
+/*
+ * Collective. The keys of a sum. mine: this rank's status so far, agreed on as by gr_comm_agree; a
+ * failure of this rank alone afterwards is kept in *out, for the sum's agreement. GR_STOPPED: fewer
+ * parties are left than a secure sum needs. *out: the caller's, for gr_masked_free.
+ */
+gr_status gr_masked_begin(struct gr_masking *masking, gr_status mine,
+                          const struct gr_masked_options *options,
+                          struct gr_masked_sum **out) GR_CHECKED;
+/* Not collective. Adds the masks of this process's parties to what it brings to the sum. Ranges
+ * ascend. */
+void gr_masked_add(struct gr_masked_sum *sum, struct gr_stream_range range, void *words);
+/* Not collective. This rank's failure so far, with its message. */
+gr_status gr_masked_status(const struct gr_masked_sum *sum) GR_CHECKED;
+/*
+ * Collective, once all members hold the sum of the masked words, of which `total` is a digest. The
+ * parties sign it and open the masks; again after a loss, with those who hold it still. n_parties:
+ * 0, or again the number of the sum's parties, which a rank that was not in it (sum NULL) has to be
+ * told. GR_STOPPED: too few are left, and the sum is void. Errors: GR_ERROR_POLICY: somebody was
+ * told something else.
+ */
+gr_status gr_masked_open(struct gr_masking *masking, struct gr_masked_sum *sum, uint32_t n_parties,
+                         const unsigned char total[GR_DIGEST_BYTES]) GR_CHECKED;
+/* Not collective. Takes all masks off words of the total. */
+void gr_masked_remove(const struct gr_masked_sum *sum, struct gr_stream_range range, void *words);
+/* Not collective. NULL accepted. */
+void gr_masked_free(struct gr_masked_sum *sum);
+
+#endif
