@@ -176,9 +176,8 @@ out:
 static int source_create(struct gr_comm *comm, const struct gr_layout *layout, int c,
                          struct source *source) {
     int bad = 0;
-    *source = (struct source){.n_vectors = sums_of[c].n_vectors,
-                              .size = layout->size,
-                              .staged = sums_of[c].staged};
+    *source = (struct source){
+        .n_vectors = sums_of[c].n_vectors, .size = layout->size, .staged = sums_of[c].staged};
     EXPECT(gr_allocate_zero(SILOS, sizeof *source->mine, "contributions", &source->mine) == GR_OK);
     for (size_t v = 0; v < VECTORS; v++)
         EXPECT(gr_allocate(layout->size, sizeof(float), "a vector", &source->vector[v]) == GR_OK);

@@ -2,9 +2,9 @@
 /*
  * The stage between what a rank brings to a sum and all that others can read: masks that each two
  * ranks draw alike and with opposite signs cancel, a mask that each draws for itself is taken off
- * the total, and it is then that of a sum without a stage, to the bit, in all encodings of integers,
- * on both grids and wherever silos are; what is not taken off is what the total is off by, in units
- * that the key names. The stage sees each word of each rank once, in ascending order.
+ * the total, and it is then that of a sum without a stage, to the bit, in all encodings of
+ * integers, on both grids and wherever silos are; what is not taken off is what the total is off
+ * by, in units that the key names. The stage sees each word of each rank once, in ascending order.
  *
  * ranks: 1 2 3 5
  */
@@ -66,8 +66,7 @@ static void add_stream(uint32_t a, uint32_t b, bool subtract, struct gr_stage_ke
 /* Riders come first, then places in ascending order. */
 static void see(struct stage *stage, struct gr_stage_key key, size_t n) {
     stage->disordered = stage->disordered || key.at < stage->next ||
-                        (key.riders && stage->n_words > 0) ||
-                        (!key.riders && stage->n_riders == 0);
+                        (key.riders && stage->n_words > 0) || (!key.riders && stage->n_riders == 0);
     if (!key.riders) stage->next = key.at + n;
     *(key.riders ? &stage->n_riders : &stage->n_words) += n;
 }

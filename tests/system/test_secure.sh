@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Secure sums: behind masks a run has the model of the plain one, to the last bit, wherever its silos
+# are and whoever is lost; a sum that too few are left to open is void, and nothing of it is used.
+. "$(dirname "$0")/library.sh"
+. "$TESTS/system/sites.sh"
+cat >plain.yaml <<'YAML'
+run: {name: plain, seed: 3, rounds: 4}
+data: {source: synthetic, silos: 8, synthetic: {features: 20, classes: 4, minimum_rows: 60, maximum_rows: 200, test_rows: 10}}
+model: {type: mlp, hidden: [16]}
+train: {learning_rate: 0.1, batch_size: 32}
+aggregation: {grid: public, clip_norm: 1, weight_max: 1000}
+round: {deadline_s: 20, collective_deadline_s: 10, heartbeat_s: 5}
+evaluate: {metrics: [auc]}
+checkpoint: {every: 1}
+YAML
+{ sed 's/name: plain/name: secure, rehearsal: true/' plain.yaml; echo 'secure: {aggregation: true}'; } >secure.yaml
+
+# on N NAME CONFIG WORDS...: a run on so many ranks; prints the digest of its model.
+on() {
+    rm -rf "$2"
+    timeout 100 "$GRANARY" run -n "$1" "$3" --quiet --restarts 0 --run "$2" "${@:4}" >"$2.log" 2>&1 </dev/null ||
+        { tail -n 5 "$2.log" >&2; echo failed; return; }
+    "$GRANARY" inspect --digest "$2/model.h5"
+}
+
+# ---- the model of the plain run ----------------------------------------------------------------------
+plain=$(on 2 plain plain.yaml)
+for ranks in 1 3 8; do
+    check "on $ranks ranks" equal "$(on $ranks masked secure.yaml)" "$plain"
+done
+scores() { sed 's/,"seconds.*//; s/,"bytes.*//' "$1/metrics.jsonl"; }
+check "and its scores" equal "$(scores masked)" "$(scores plain)"
+for words in 'aggregation.encoding=ring64' 'strategy={name: fedadam}' 'strategy={name: fedavgm}' 'round.participants=3' \
+    'aggregation.ranks_per_node=1' 'data.silos=3'; do
+    check "with $words" equal "$(on 3 masked secure.yaml --set "$words")" "$(on 1 plain plain.yaml --set "$words")"
+done
+
+# ---- who is lost ---------------------------------------------------------------------------------------
+# lost NAME FAULTS: a run of eight ranks with these faults has the model of the plain one by its events.
+lost() {
+    local found
+    found=$(on 8 lost secure.yaml --set "faults=[$2]")
+    check "$1" equal "$found" "$(on 2 again plain.yaml --set round.replay=lost/events.jsonl)"
+}
+for point in train aggregate seal unmask commit score record; do
+    lost "one before $point" "{kind: kill, silo: 5, round: 2, point: $point}"
+done
+lost "rank 0 and another at the unmasking" "{kind: kill, silo: 0, round: 2, point: unmask}, {kind: kill, silo: 7, round: 2, point: unmask}"
+lost "one before the sum, another in the recovery" "{kind: kill, silo: 3, round: 2, point: aggregate}, {kind: kill, silo: 4, round: 2, point: recover}"
+lost "one that comes back" "{kind: stop, silo: 5, round: 2, point: train, seconds: 12}"
+
+# ---- too few are left ----------------------------------------------------------------------------------
+three='{kind: kill, silo: 1, round: 3, point: unmask}, {kind: kill, silo: 2, round: 3, point: unmask}, {kind: kill, silo: 6, round: 3, point: unmask}'
+rm -rf void
+check "of eight three at the unmasking: the run stops" exits 75 "$GRANARY" run -n 8 secure.yaml --restarts 0 --run void --set "faults=[$three]"
+check "and says why" says "the sum is void"
+check "nothing of it is used" equal "$(wc -l <void/metrics.jsonl)" 2
+check "with all of them it goes on" exits 0 on_ranks 8 train secure.yaml --quiet --run void --resume
+check "to the same model" equal "$("$GRANARY" inspect --digest void/model.h5)" "$plain"
+check "fewer than three parties are no secure sum" exits 75 "$GRANARY" run -n 4 secure.yaml --restarts 0 --run few --set data.silos=4 \
+    --set 'faults=[{kind: kill, silo: 0, round: 2}, {kind: kill, silo: 1, round: 2}]'
+
+# ---- sites ---------------------------------------------------------------------------------------------
+make_parties
+columns='columns: [{name: glucose, type: number, range: [0, 1]}, {name: weightkg, type: number, range: [0, 1]}, {name: sick, type: label, categories: ["no", "yes"]}]'
+MORE='aggregation: {grid: public, clip_norm: 1, weight_max: 200}'
+expected=$(one_job 12)
+MORE="$MORE
+secure: {aggregation: true}"
+check "in one job" equal "$(one_job 12)" "$expected"
+write_study 12
+fresh
+listen https; pids=$!
+check "the sites approve" approve_all
+join a; pids="$pids $!"
+join_ranks b 2; pids="$pids $!"
+join c; pids="$pids $!"
+# shellcheck disable=SC2086
+check "three sites by https" ended $pids
+check "the model of the plain job" equal "$(digest)" "$expected"
+check "a site's journal says so" grep -q '"name":"update".*masked sum over 4 silos' own-a/trial/journal.jsonl
+check "its record of sums is whole" equal "$(cut -d' ' -f1 own-a/trial/journal.jsonl.sums | sort | uniq -c | awk '{print $1}' | sort -u | wc -l)" 1
+check "their counters rise" bash -c "grep ^begin own-c/trial/journal.jsonl.sums | cut -d' ' -f2 | sort -nuc"
+# shellcheck disable=SC2046
+check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
+
+finish
