@@ -666,11 +666,10 @@ double gr_aggregate_steps(const struct gr_aggregator *aggregator);
  */
 bool gr_aggregate_between(const struct gr_aggregator *aggregator, enum gr_between *way,
                           double least_s[GR_BETWEEN_MPI + 1]);
-/*
- * Not collective. A total that has passed a stage, as it is: its riders, and all of its words, for
- * a digest of them. Borrowed, while it is held. *n, *bytes: how many.
- */
+/* Not collective. The riders of a total that has passed a stage, as they are, for a digest; *n: how
+ * many. Borrowed, while it is held. */
 const int64_t *gr_aggregate_riders(const struct gr_aggregator *aggregator, size_t *n);
+/* Not collective. All of its words, likewise; *bytes: of them. */
 const void *gr_aggregate_words(const struct gr_aggregator *aggregator, size_t *bytes);
 /*
  * Not collective. Takes off the total that is held all that stages of all ranks have added to it,
