@@ -134,7 +134,7 @@ static const struct gr_release_row rows[] = {
      "without data.schema: names, types and ways to write numbers, as guessed of the table of the "
      "lowest rank",
      "text", MODEL, GR_RELEASE_AT_START, "data.schema: nothing is guessed", has_columns,
-     GR_SECURE_AS_IT_IS},
+     GR_SECURE_REFUSED},
     {GR_RELEASE_FINDINGS, "findings",
      "of each column the rows that are missing, outside of the range, of no known category, "
      "censored, left out or taken as 0",
