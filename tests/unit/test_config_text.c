@@ -262,6 +262,7 @@ START_TEST(test_resolved) {
                      "  beta1: 0.9\n  beta2: 0.99\n  tau: 0.001\n  trim: 0.1\n"
                      "aggregation:\n  encoding: ring32\n  grid: agreed\n"
                      "  clip_norm: 0\n  weight_max: 0\n  ranks_per_node: 0\n  between: auto\n"
+                     "secure:\n  aggregation: false\n  threshold: 0\n  colluding: 0\n"
                      "evaluate:\n  every: 1\n"
                      "  metrics: [balanced_accuracy, macro_f1, calibration_error, mae, r2]\n"
                      "  per_silo: false\n  minimum_rows: 10\n"
