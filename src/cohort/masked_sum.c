@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cohort/masked_sum.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,12 +103,12 @@ static void find_parties(const struct gr_masking *masking, struct gr_masked_sum 
                          bool mine[GR_SECURE_PARTIES_MAX]) {
     struct gr_comm *comm = masking->comm;
     const uint32_t n_silos = masking->config->data.silos, n_sites = gr_comm_parties(comm);
-    for (uint32_t silo = 0; silo < n_silos && !masking->parties; silo++) {
+    for (uint32_t silo = 0; silo < n_silos && masking->key_of; silo++) {
         const int slot = masking->host_of[silo];
         if (gr_comm_rank_of(comm, slot) < 0) continue;
         add_party(masking, sum, &masking->key_of[slot], slot, mine);
     }
-    for (uint32_t site = 1; site < n_sites; site++) {
+    for (uint32_t site = 1; site < n_sites && masking->parties; site++) {
         int n_slots;
         const int first = gr_comm_party_slots(comm, site, &n_slots);
         bool is_in = false;
@@ -292,6 +293,7 @@ gr_status gr_masked_begin(struct gr_masking *masking, gr_status mine,
     if (options->model) memcpy(terms.model, options->model, sizeof terms.model);
     if (mine == GR_OK) mine = create(masking, &terms, &sum);
     GR_TRY(gr_comm_agree(masking->comm, mine));
+    assert(sum); /* mine was GR_OK */
     for (int step = GR_SECURE_STEP_ADVERTS; step <= GR_SECURE_STEP_SHARES; step++)
         GR_TRY(exchange(masking->comm, sum, sum->terms.n_parties, (enum gr_secure_step)step,
                         sum->words));
@@ -356,6 +358,7 @@ gr_status gr_masked_open(struct gr_masking *masking, struct gr_masked_sum *sum, 
     gr_status status = GR_OK;
     struct gr_comm *comm = masking->comm;
     int64_t *words = NULL;
+    assert(sum || n_parties > 0);
     if (sum) fail_alone(sum, sign(sum, total));
     if (n_parties > 0) GR_TRY(gr_comm_agree(comm, make_room(n_parties, &words)));
     if (n_parties == 0) n_parties = sum->terms.n_parties;
