@@ -85,6 +85,28 @@ static const struct {
     {"  - {name: budapest, key: @3}\n", "", NULL},
 };
 
+/* The terms of secure sums may change with the sites; plain sums in their place are another study.
+ */
+START_TEST(secure_sums_stay) {
+#define MASKED(secure)                                                                             \
+    STUDY "aggregation: {grid: public, clip_norm: 1, weight_max: 100}\nsecure: {" secure "}\n"
+    unsigned n = 0;
+    make_keys();
+    struct gr_study *then = must_parse("1.yaml", MASKED("aggregation: true"));
+    struct gr_study *now = must_parse("2.yaml", MASKED("aggregation: true, threshold: 2"));
+    told[0] = '\0';
+    MUST(gr_study_compare(then, now, note, &n));
+    ck_assert_ptr_nonnull(strstr(told, "secure.threshold: 0 then, 2 now\n"));
+    gr_study_free(now);
+    now = must_parse("2.yaml", MASKED("aggregation: false"));
+    told[0] = '\0';
+    MUST(gr_study_compare(then, now, note, &n));
+    ck_assert_ptr_nonnull(strstr(told, "secure.aggregation: true then, false now !\n"));
+    gr_study_free(now);
+    gr_study_free(then);
+}
+END_TEST
+
 START_TEST(each_change_is_told) {
     unsigned n = 0;
     make_keys();
@@ -263,6 +285,7 @@ int main(void) {
     TCase *tcase = tcase_create("versions of a study");
     if (gr_base_start() != GR_OK) return 1;
     tcase_add_checked_fixture(tcase, scratch_make, scratch_remove);
+    tcase_add_test(tcase, secure_sums_stay);
     tcase_add_loop_test(tcase, each_change_is_told, 0, COUNT(changes));
     tcase_add_test(tcase, sites_join_behind_the_others);
     tcase_add_test(tcase, versions_are_a_chain);
