@@ -256,6 +256,7 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
     const struct gr_comm_options common = {.command = "study",
                                            .libraries = libraries,
                                            .start_s = config->round.start_deadline_s,
+                                           .ranks_per_node = config->aggregation.ranks_per_node,
                                            .say = say_waiting,
                                            .study = &study};
     const bool answers =

@@ -95,12 +95,12 @@ uint32_t gr_server_rounds(const struct gr_server *server);
 const char *gr_server_architecture(const struct gr_server *server);
 /*
  * Decodes the total, of the tensors that travel, block by block, and takes the strategy's step with
- * each; counts the roster's members. *squares: of the mean update, added up in order; NULL: nobody
- * asks.
+ * each; counts the roster's members. n_silos: of the federation in this round. *squares: of the
+ * mean update, added up in order; NULL: nobody asks.
  */
 void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
                     const struct gr_sublayout *travels, const struct gr_roster *roster,
-                    double *squares);
+                    uint32_t n_silos, double *squares);
 /* Collective. Rank 0's to all. */
 gr_status gr_server_share(struct gr_server *server, struct gr_comm *comm) GR_CHECKED;
 /* Its part of what is stored; borrowed. */
@@ -134,6 +134,8 @@ const struct gr_round_sums *gr_training_sums(const struct gr_training *training)
 const struct gr_flags *gr_training_selected(const struct gr_training *training);
 /* Whether rosters are those of another run. */
 bool gr_training_replays(const struct gr_training *training);
+/* Silos of the federation in a round; in a replay those that the run had then. */
+uint32_t gr_training_silos(const struct gr_federation *f, uint32_t round);
 
 /* ---- kept.c ---------------------------------------------------------------------------------- */
 

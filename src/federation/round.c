@@ -143,7 +143,7 @@ static gr_status commit(struct gr_federation *f) {
         return gr_fail(GR_ERROR_INTERNAL, "round %u is sealed, and its total is not here",
                        round->roster.round);
     gr_server_step(f->server, round->aggregator, &f->travels, &round->roster,
-                   tells ? &squares : NULL);
+                   gr_training_silos(f, round->roster.round), tells ? &squares : NULL);
     round->examples = gr_aggregate_examples(round->aggregator);
     gr_aggregate_forget(round->aggregator);
     round->update_norm = tells ? sqrt(squares) : (double)NAN;

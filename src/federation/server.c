@@ -120,9 +120,9 @@ static void step_span(struct gr_server *server, struct gr_server_step step,
  */
 void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
                     const struct gr_sublayout *travels, const struct gr_roster *roster,
-                    double *squares) {
+                    uint32_t n_silos, double *squares) {
     float mean[GR_STRATEGY_SENT_MAX][GR_RING_BLOCK];
-    const struct gr_server_step step = {.share = roster->n_members / (double)roster->n_silos,
+    const struct gr_server_step step = {.share = roster->n_members / (double)n_silos,
                                         .steps = gr_aggregate_steps(total)};
     const size_t size = travels->layout.size;
     const struct gr_layout_span *span = travels->spans;

@@ -483,3 +483,8 @@ const struct gr_flags *gr_training_selected(const struct gr_training *training) 
 bool gr_training_replays(const struct gr_training *training) {
     return training->replay != NULL;
 }
+
+uint32_t gr_training_silos(const struct gr_federation *f, uint32_t round) {
+    const struct gr_replay *replay = f->training->replay;
+    return replay ? gr_replay_silos(replay, round) : f->data->n_silos;
+}

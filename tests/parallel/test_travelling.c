@@ -168,7 +168,7 @@ static int others_stay(struct gr_comm *comm) {
     gr_strategy_find("fedadam")->step(&config->strategy, &step);
     EXPECT(gr_aggregate_total(aggregator, &mine, 1, n) == GR_OK);
     double squares = 0, expected = 0;
-    gr_server_step(server, aggregator, &sub, &roster, &squares);
+    gr_server_step(server, aggregator, &sub, &roster, 4, &squares);
     gr_sublayout_pack(&sub, gr_server_vectors(server)[0]);
     EXPECT(memcmp(gr_server_vectors(server)[0], state[0], sub.layout.size * sizeof(float)) == 0);
     float *after = gr_server_parameters(server);
