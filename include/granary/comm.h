@@ -678,6 +678,10 @@ const void *gr_aggregate_words(const struct gr_aggregator *aggregator, size_t *b
  */
 gr_status gr_aggregate_unstage(struct gr_aggregator *aggregator,
                                const struct gr_stage *remove) GR_CHECKED;
+/* Collective, in the epoch of the sum. The same, by the ranks of a node together, a slice each.
+ * GR_LOST: part of it is off; gr_aggregate_unstage takes off the rest. */
+gr_status gr_aggregate_unstage_together(struct gr_aggregator *aggregator,
+                                        const struct gr_stage *remove) GR_CHECKED;
 /* Not collective. Whether a total is complete on this rank. */
 bool gr_aggregate_holds(const struct gr_aggregator *aggregator);
 /* Not collective. Rows that the total stands for. */

@@ -179,7 +179,9 @@ gr_status gr_release_max(struct gr_door *door, enum gr_release id, int64_t *valu
     if (n == 0) return GR_OK;
     gr_status status = check_listed(door, id);
     if (status != GR_OK) return status;
-    const bool masked = door->masking && gr_release_secure(id) == GR_SECURE_BITS;
+    const bool masked = door->masking && gr_release_secure(id) != GR_SECURE_AS_IT_IS;
+    if (masked && gr_release_secure(id) != GR_SECURE_BITS)
+        return gr_fail(GR_ERROR_INTERNAL, "release %d has no maximum behind masks", (int)id);
     status = let_out(door, id, n, values, n * sizeof *values,
                      masked ? "whether any, by a masked sum over" : "maximum over");
     if (status != GR_OK) return status;
@@ -527,7 +529,9 @@ gr_status gr_release_open(struct gr_door *door, struct gr_aggregator *aggregator
     if (needs) digest_total(aggregator, total);
     GR_TRY(
         gr_masked_open(door->masking, door->update, again ? (uint32_t)facts[PARTIES] : 0, total));
-    if (needs) status = gr_aggregate_unstage(aggregator, &remove);
+    if (needs)
+        status =
+            (again ? gr_aggregate_unstage : gr_aggregate_unstage_together)(aggregator, &remove);
 out:
     return status;
 }

@@ -611,6 +611,8 @@ gr_status gr_aggregate_total(struct gr_aggregator *aggregator, const struct gr_c
         .aggregator = aggregator, .mine = mine, .n_mine = n_mine, .n_members = n_members};
     aggregator->held = false;
     aggregator->staged = aggregator->stage.apply != NULL;
+    aggregator->clear_riders = false;
+    aggregator->clear = 0;
     if (aggregator->combination.combine) return combine(&call);
     gr_status status = add_up(&call);
     if (status == GR_LOST || status == GR_ERROR_INTERNAL) abandon(aggregator);
@@ -649,21 +651,72 @@ const void *gr_aggregate_words(const struct gr_aggregator *aggregator, size_t *b
     return aggregator->total;
 }
 
-gr_status gr_aggregate_unstage(struct gr_aggregator *aggregator, const struct gr_stage *remove) {
-    assert(aggregator->held && aggregator->staged);
-    remove->apply(remove->context, (struct gr_stage_key){.riders = true}, aggregator->riders,
-                  sizeof *aggregator->riders, GR_SUM_RIDERS);
-    const gr_status status = gr_sum_take_riders(aggregator);
-    if (status != GR_OK) return status;
-    for (size_t at = 0; at < aggregator->size; at += GR_RING_BLOCK) {
+/* Elements begin .. end - 1 of the sum, of which the first is that of a block; `words` are theirs.
+ */
+static void take_off(const struct gr_aggregator *aggregator, const struct gr_stage *remove,
+                     size_t begin, size_t end, char *words) {
+    for (size_t at = begin; at < end; at += GR_RING_BLOCK) {
         const struct gr_span span =
-            gr_sum_span(aggregator, at, gr_smaller(GR_RING_BLOCK, aggregator->size - at));
+            gr_sum_span(aggregator, at, gr_smaller(GR_RING_BLOCK, end - at));
         const struct gr_stage_key key = {.at = at,
                                          .exponent = aggregator->exponents[at / GR_RING_BLOCK]};
-        remove->apply(remove->context, key, total_of(aggregator, at), aggregator->element, span.n);
+        remove->apply(remove->context, key, words + (at - begin) * aggregator->element,
+                      aggregator->element, span.n);
     }
+}
+
+static gr_status take_off_riders(struct gr_aggregator *aggregator, const struct gr_stage *remove) {
+    assert(aggregator->held && aggregator->staged);
+    if (aggregator->clear_riders) return GR_OK;
+    remove->apply(remove->context, (struct gr_stage_key){.riders = true}, aggregator->riders,
+                  sizeof *aggregator->riders, GR_SUM_RIDERS);
+    aggregator->clear_riders = true;
+    return gr_sum_take_riders(aggregator);
+}
+
+gr_status gr_aggregate_unstage(struct gr_aggregator *aggregator, const struct gr_stage *remove) {
+    const gr_status status = take_off_riders(aggregator, remove);
+    if (status != GR_OK) return status;
+    take_off(aggregator, remove, aggregator->clear, aggregator->size,
+             total_of(aggregator, aggregator->clear));
     aggregator->staged = false;
     return GR_OK;
+}
+
+/* A rank's slice of segment k, in whole blocks, to the leader's slot, which all then read. Slots
+ * alternate, so that one barrier a segment is enough. */
+static gr_status unstage_segment(struct gr_aggregator *aggregator, const struct gr_stage *remove,
+                                 size_t k) {
+    struct gr_comm *comm = aggregator->comm;
+    const size_t first = k * aggregator->segment, n = elements(aggregator, k);
+    const size_t ranks = (size_t)comm->node_size;
+    const size_t slice = round_up((n + ranks - 1) / ranks, GR_RING_BLOCK);
+    const size_t begin = gr_smaller(n, slice * (size_t)comm->node_rank),
+                 end = gr_smaller(n, begin + slice);
+    char *slot = slot_of(aggregator, 0, k), *mine = slot + begin * aggregator->element;
+    memcpy(mine, total_of(aggregator, first + begin), (end - begin) * aggregator->element);
+    take_off(aggregator, remove, first + begin, first + end, mine);
+    comm->bytes_sent += (end - begin) * aggregator->element;
+    const gr_status status = gr_node_barrier(comm, "masks to be taken off");
+    if (status != GR_OK) return status;
+    memcpy(total_of(aggregator, first), slot, n * aggregator->element);
+    aggregator->clear = first + n;
+    return GR_OK;
+}
+
+gr_status gr_aggregate_unstage_together(struct gr_aggregator *aggregator,
+                                        const struct gr_stage *remove) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = aggregator->comm;
+    assert(aggregator->made && aggregator->epoch == comm->epoch);
+    if (comm->node_size == 1) return gr_aggregate_unstage(aggregator, remove);
+    GR_TRY(take_off_riders(aggregator, remove)); /* the same on all ranks */
+    for (size_t k = 0; k < aggregator->n_segments; k++)
+        GR_TRY(unstage_segment(aggregator, remove, k));
+    GR_TRY(gr_node_barrier(comm, "masks to be taken off")); /* the slots are used again */
+    aggregator->staged = false;
+out:
+    return status;
 }
 
 bool gr_aggregate_holds(const struct gr_aggregator *aggregator) {

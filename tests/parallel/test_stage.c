@@ -178,7 +178,8 @@ static gr_status add_up(struct gr_comm *comm, struct gr_aggregator *aggregator, 
     gr_status status = gr_aggregate_total(aggregator, mine, n, SILOS);
     if (status == GR_OK) status = gr_comm_agree(comm, GR_OK);
     if (status == GR_OK && stage)
-        status = gr_aggregate_unstage(aggregator, &(struct gr_stage){take_off, stage});
+        status = (shift > 0 ? gr_aggregate_unstage : gr_aggregate_unstage_together)(
+            aggregator, &(struct gr_stage){take_off, stage});
     if (status != GR_OK) return status;
     for (size_t v = 0; v < n_vectors; v++)
         gr_aggregate_decode(aggregator, v, 0, sums->mean + v * sums->layout.size,
