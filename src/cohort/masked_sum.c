@@ -119,15 +119,20 @@ static void find_parties(const struct gr_masking *masking, struct gr_masked_sum 
     }
 }
 
-/* The config's threshold is of a whole federation: where fewer are left it may be out of reach. */
+/* The threshold is of the whole federation, whoever is there: else whoever says that parties are
+ * away could lower it. */
 static gr_status settle_terms(const struct gr_masking *masking, struct gr_masked_sum *sum) {
     struct gr_secure_terms *terms = &sum->terms;
-    const struct gr_secure_config *secure = &masking->config->secure;
+    const uint32_t all =
+        masking->parties ? gr_comm_parties(masking->comm) - 1 : masking->config->data.silos;
     terms->identities = sum->identities;
-    terms->threshold = gr_secure_threshold(masking->config, terms->n_parties);
-    terms->colluding = secure->colluding;
-    const gr_status status = gr_secure_terms_check(terms);
-    return status == GR_OK ? status : gr_fail(GR_STOPPED, "%s", gr_message());
+    terms->threshold = gr_secure_threshold(masking->config, all);
+    terms->colluding = masking->config->secure.colluding;
+    if (terms->n_parties < terms->threshold)
+        return gr_fail(GR_STOPPED,
+                       "secure sum: %u of %u parties are there, expected %u (secure.threshold)",
+                       terms->n_parties, all, terms->threshold);
+    return gr_secure_terms_check(terms);
 }
 
 static gr_status create_parties(const struct gr_masking *masking, struct gr_masked_sum *sum,

@@ -57,7 +57,7 @@ check "and says why" says "the sum is void"
 check "nothing of it is used" equal "$(wc -l <void/metrics.jsonl)" 2
 check "with all of them it goes on" exits 0 on_ranks 8 train secure.yaml --quiet --run void --resume
 check "to the same model" equal "$("$GRANARY" inspect --digest void/model.h5)" "$plain"
-check "fewer than three parties are no secure sum" exits 75 "$GRANARY" run -n 4 secure.yaml --restarts 0 --run few --set data.silos=4 \
+check "as few are no secure sum either" exits 75 "$GRANARY" run -n 4 secure.yaml --restarts 0 --run few --set data.silos=4 \
     --set 'faults=[{kind: kill, silo: 0, round: 2}, {kind: kill, silo: 1, round: 2}]'
 
 # ---- sites ---------------------------------------------------------------------------------------------

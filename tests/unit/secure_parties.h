@@ -21,6 +21,7 @@ static struct gr_public_key identities[N_KEYS];
 /* One sum of n parties. */
 struct secure_trial {
     struct gr_secure_terms terms;
+    bool same; /* sums follow of one and the same */
     struct gr_sum_journal *journals[N_KEYS];
     struct gr_secure_party *parties[N_KEYS];
     struct gr_secure_collector *collector;
@@ -63,6 +64,7 @@ static inline struct gr_secure_party_options options_of(struct secure_trial *tri
 /* Journals stay open over sums; counter rises with each. */
 static inline void trial_begin(struct secure_trial *trial) {
     trial->terms.counter++;
+    if (!trial->same) trial->terms.part = trial->terms.counter; /* another sum */
     trial->summed = (struct gr_party_set){0};
     MUST(gr_secure_collector_create(&trial->terms, &trial->collector));
     for (uint32_t p = 0; p < trial->terms.n_parties; p++) {

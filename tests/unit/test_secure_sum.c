@@ -139,6 +139,35 @@ START_TEST(words_of_each_width) {
 }
 END_TEST
 
+/* The same sum once more may be opened over the same parties, and over no others. */
+START_TEST(one_sum_has_one_set_of_parties) {
+    keys_make(5);
+    struct secure_trial *trial = trial_make(5, 3);
+    trial->terms.counter = 9000; /* the journals are those of the trials before */
+    trial->terms.part = 9000;
+    trial->same = true;
+    for (int again = 0; again < 2; again++) {
+        trial_begin(trial);
+        ck_assert_int_eq(trial_sum(trial), GR_OK);
+        trial_end(trial);
+    }
+    trial->lost[4] = BEFORE_SUM;
+    trial_begin(trial);
+    MUST(step_advert(trial));
+    MUST(step_shares(trial));
+    step_sum(trial);
+    struct gr_secure_message message = {0};
+    ck_assert_int_eq(
+        gr_secure_party_sign(trial->parties[0], trial->summed, trial->terms.run, &message),
+        GR_ERROR_POLICY);
+    ck_assert_ptr_nonnull(strstr(gr_message(), "of the same sum over other parties"));
+    ck_assert_ptr_null(message.bytes);
+    trial_end(trial);
+    trial_free(trial);
+    keys_release();
+}
+END_TEST
+
 /* A place of a mask that is used twice would give the difference of two vectors. */
 START_TEST(no_word_of_a_mask_is_used_twice) {
     uint32_t words[4] = {0};
@@ -184,4 +213,5 @@ START_TEST(terms) {
 END_TEST
 
 RUN_TESTS("secure sums", all_are_there, some_are_lost, sixty_four_with_sixteen_lost,
-          words_of_each_width, no_word_of_a_mask_is_used_twice, terms)
+          words_of_each_width, no_word_of_a_mask_is_used_twice,
+          one_sum_has_one_set_of_parties, terms)
