@@ -328,7 +328,6 @@ static gr_status keep_part(struct gr_comm *comm, const struct parcel_head *head,
     struct gr_link *link = comm->link;
     struct unawaited *arrival = find_arrival(link, head);
     if (!arrival) {
-        if (head->offset != 0) return refuse(comm, head->from, "begins in its middle");
         const size_t room = held_most - *held_of(link, head->from);
         if (head->total > room || held_least > room)
             return refuse(comm, head->from, "is more than may wait");

@@ -72,6 +72,13 @@ static bool lengthen(struct letter *l) {
     l->head.total += 8;
     return true;
 }
+/* More bytes come than the message is said to have. */
+static bool overflow(struct letter *l) {
+    const size_t more = 64 << 10;
+    if (l->head.kind != DATA || l->n + more > ROOM) return false;
+    l->n += more;
+    return true;
+}
 /* Small exchanges of one value are agreements. */
 static bool fail_all(struct letter *l) {
     const int64_t values[] = {1, -5, INT64_MAX};
@@ -198,6 +205,7 @@ static const struct {
               {"memory", promise_all_memory},
               {"cut", cut},
               {"long", lengthen},
+              {"over", overflow},
               {"agreement", fail_all},
               {"members", bring_no_silo},
               {"failed", bring_failure},

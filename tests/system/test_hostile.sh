@@ -30,7 +30,7 @@ hostile() {
     wait $site || site_code=$?
 }
 faults=(numbers "head 0" "from 0" "slot 3" "kind 10" "beyond 2" "middle 0" "memory 4" "cut 0" "long 5"
-    "agreement 0" "garbage 0" "from 90" "slot 100" "kind 110" "middle 120" "cut 130" "long 150" "agreement 140"
+    "agreement 0" "garbage 0" "from 90" "slot 100" "kind 110" "middle 120" "cut 130" "long 150" "over 160" "agreement 140"
     "garbage 60" "failure 60" "future 60" "silo 60" "members 0" "failed 60" "way 60" "weight 60" "rows 60"
     "refused 60" "exponent 60" "underflow 100")
 [ $# = 0 ] || faults=("$@")
