@@ -163,6 +163,9 @@ struct gr_carrier_kind {
     /* Whether a letter that was given up to the carrier is known by it to have come: the post then
      * need not acknowledge by letters. */
     bool acknowledges;
+    /* Whether it brings each letter as it was put, or not at all, as TLS does: letters need no
+     * checksum of their bodies then. */
+    bool checks;
     /* Takes ownership of the letter in any case. Does not wait for the network. A letter for which
      * this fails is never sent. */
     gr_status (*put)(struct gr_carrier *carrier, struct gr_letter *letter);

@@ -209,6 +209,7 @@ static void close_client(struct gr_carrier *carrier) {
 
 static const struct gr_carrier_kind https_client = {.name = "https",
                                                     .acknowledges = true,
+                                                    .checks = true,
                                                     .put = put_letter,
                                                     .take = take_letter,
                                                     .forget = forget_letters,

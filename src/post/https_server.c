@@ -321,6 +321,7 @@ out:
 
 static const struct gr_carrier_kind https_server = {.name = "https",
                                                     .acknowledges = true,
+                                                    .checks = true,
                                                     .put = put_letter,
                                                     .take = take_letter,
                                                     .forget = forget_letters,

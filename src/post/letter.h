@@ -17,7 +17,7 @@
  *      64 16  mark of the study: the start of a digest of its digest
  *      80 16  salt: random, for the nonce
  *      96 16  tag of the sealing
- *     112 16  checksum of the body
+ *     112 16  checksum of the body, or zeros
  *     128 64  signature of the study's digest and bytes 0 to 127
  *
  * Bytes 0 to 19 keep their places in every later version, so that versions can be told apart.
@@ -28,7 +28,7 @@
  * The checksum is Poly1305 under a key that everybody can derive: by it carriers, which cannot open
  * a body, know one that was damaged or cut on its way. Against whoever changes one on purpose
  * stands the tag, which is signed. A digest in the checksum's place would take twice the time of
- * all else (BLAKE2b: 700 MB/s).
+ * all else (BLAKE2b: 700 MB/s). Letters for a carrier that knows damage by itself have none.
  */
 #ifndef GRANARY_POST_LETTER_H
 #define GRANARY_POST_LETTER_H
@@ -59,6 +59,7 @@ struct gr_letter_head {
     enum gr_letter_kind kind;
     uint64_t acknowledged; /* of UNKNOWN and REPLACED: the counter of the letter that is meant */
     size_t body;           /* bytes */
+    bool unchecked;        /* the body has no checksum */
 };
 
 /* What gr_letter_admit refuses a letter for. */
@@ -99,7 +100,8 @@ void gr_letter_seal_parts(struct gr_letter *letter, struct gr_letter_head head, 
                           const unsigned char study[GR_DIGEST_BYTES]);
 /* The head of a letter that was admitted. */
 struct gr_letter_head gr_letter_read_head(const unsigned char bytes[GR_LETTER_HEAD_BYTES]);
-/* Whether the body of a letter that was admitted came without damage. */
+/* Whether the body of a letter that was admitted came without damage, as far as its size and, where
+ * it has one, its checksum tell. */
 bool gr_letter_is_whole(const struct gr_letter *letter);
 /*
  * Opens the message behind `opening` bytes of a letter that was admitted into new memory (gr_free).

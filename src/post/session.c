@@ -380,7 +380,8 @@ static struct gr_letter_head head_of(const struct gr_post *post, uint32_t party,
     struct gr_letter_head head = {
         .label = {.from = post->options.who.me, .to = party, .counter = counter},
         .kind = kind,
-        .acknowledged = now->taken};
+        .acknowledged = now->taken,
+        .unchecked = post->peers[party].carrier->kind->checks};
     memcpy(head.label.session, now->id, GR_SESSION_BYTES);
     return head;
 }

@@ -147,6 +147,31 @@ START_TEST(an_answer_acknowledges) {
 }
 END_TEST
 
+/* A carrier that knows damage by itself is spared the checksum; what it damages does not open. */
+START_TEST(a_checksum_is_made_for_whoever_needs_it) {
+    static const unsigned char none[16];
+    struct gr_carrier_kind kind = bag_kind;
+    greet_both(1, 1);
+    send_text(site, 0, "with");
+    struct gr_letter *letter = bag[find_letter(1, GR_LETTER_MESSAGE)];
+    ck_assert(memcmp(letter->bytes + 112, none, sizeof none) != 0);
+    expect(wait_for(coordinator, NULL), GR_POST_MESSAGE, 1, 1, "with");
+    kind.checks = true;
+    ways[1].carrier.kind = &kind;
+    send_text(site, 0, "without");
+    letter = bag[find_letter(1, GR_LETTER_MESSAGE)];
+    ck_assert_mem_eq(letter->bytes + 112, none, sizeof none);
+    struct gr_letter *damaged = copy_of(letter);
+    damaged->bytes[damaged->n - 1] ^= 1;
+    letter = bag_take(find_letter(1, GR_LETTER_MESSAGE));
+    bag_add(damaged);
+    expect_nothing(coordinator);
+    ck_assert_uint_eq(gr_post_refused(coordinator)->unreadable, 1);
+    bag_add(letter);
+    expect(wait_for(coordinator, NULL), GR_POST_MESSAGE, 1, 1, "without");
+}
+END_TEST
+
 START_TEST(no_more_is_under_way_than_the_window) {
     static unsigned char large[GR_LETTER_BODY_MAX];
     const struct gr_post_part part = {large, sizeof large}, more = {large, 1};
@@ -772,6 +797,7 @@ int main(void) {
                                   what_comes_before_its_turn_waits_for_it,
                                   what_comes_too_early_is_dropped,
                                   an_answer_acknowledges,
+                                  a_checksum_is_made_for_whoever_needs_it,
                                   no_more_is_under_way_than_the_window,
                                   a_letter_that_was_not_put_was_not_sent,
                                   no_changed_bit_has_an_effect,
