@@ -177,7 +177,8 @@ gr_status gr_aggregator_create_with(struct gr_comm *comm, const struct gr_layout
     aggregator->span = round_up(layout->size > 0 ? layout->size : 1, GR_RING_BLOCK);
     aggregator->size = (aggregator->n_vectors - 1) * aggregator->span + layout->size;
     aggregator->n_blocks = (aggregator->size + GR_RING_BLOCK - 1) / GR_RING_BLOCK;
-    const size_t blocks = gr_relay_segment_blocks(comm, aggregator->element);
+    const size_t blocks =
+        gr_relay_segment_blocks(comm, aggregator->size * aggregator->element, aggregator->element);
     aggregator->segment = gr_smaller(blocks, aggregator->n_blocks) * GR_RING_BLOCK;
     aggregator->n_segments = (aggregator->n_blocks + blocks - 1) / blocks;
     const bool known = aggregator->floats || aggregator->grid.clip_norm > 0;

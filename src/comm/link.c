@@ -17,7 +17,7 @@
 
 /* Of a part; letters are sealed whole, so a larger one would keep the next from being on its way.
  */
-enum { PARCEL_BYTES = 1 << 20 };
+enum { PARCEL_BYTES = 2 << 20 };
 /*
  * Bytes of messages that nobody awaits yet, of a party: a sum's window and what announces it. Each
  * has its own, or one could take all, and another be given up for the next. However short, one
@@ -193,6 +193,10 @@ out:
 
 /* ---- sending -----------------------------------------------------------------------------------
  */
+
+size_t gr_link_part_most(void) {
+    return PARCEL_BYTES;
+}
 
 size_t gr_link_parcel_most(void) {
     return sizeof(struct parcel_head) + PARCEL_BYTES;

@@ -111,7 +111,9 @@ void gr_link_add_member(struct gr_link *link, int slot);
 bool gr_link_has_members(const struct gr_link *link, uint32_t party, int64_t found);
 /* A parcel that another rank of this job has sent by MPI. */
 gr_status gr_link_take(struct gr_comm *comm, const unsigned char *bytes, size_t n) GR_CHECKED;
-/* Bytes of the largest such parcel. */
+/* Bytes of a message that one parcel takes, and so one letter. */
+size_t gr_link_part_most(void);
+/* Bytes of the largest parcel, with its head. */
 size_t gr_link_parcel_most(void);
 
 #endif

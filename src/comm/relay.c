@@ -36,14 +36,17 @@ enum { LEAST_WINDOW = 4 };
 /*
  * Small enough that what is under way stays in the caches, large enough that ranks seldom wait for
  * each other (measured from 8 to 64 blocks). Between jobs a segment is a letter, which is signed
- * and checked whatever its size: of few sites it is larger, and of many the coordinator has room
- * for the fewest of each.
+ * and checked whatever its size: of few sites and long vectors it is larger, and of many sites the
+ * coordinator has room for the fewest of each.
  */
-size_t gr_relay_segment_blocks(const struct gr_comm *comm, size_t element) {
-    enum { BLOCKS = 32, LETTER_BYTES = 1 << 20 };
+size_t gr_relay_segment_blocks(const struct gr_comm *comm, size_t vector_bytes, size_t element) {
+    enum { BLOCKS = 32, LETTER_BYTES = 1 << 20, SHARE = 32 };
     if (!comm->link) return BLOCKS;
-    size_t bytes = STUDY_WINDOW_BYTES / gr_comm_parties(comm) / LEAST_WINDOW;
-    if (bytes > LETTER_BYTES) bytes = LETTER_BYTES;
+    const size_t room = STUDY_WINDOW_BYTES / gr_comm_parties(comm) / LEAST_WINDOW;
+    size_t bytes = vector_bytes / SHARE;
+    if (bytes < LETTER_BYTES) bytes = LETTER_BYTES;
+    if (bytes > gr_link_part_most()) bytes = gr_link_part_most();
+    if (bytes > room) bytes = room;
     const size_t blocks = bytes / (GR_RING_BLOCK * element);
     return blocks > 0 ? blocks : 1;
 }

@@ -31,7 +31,7 @@ struct gr_relay_shape {
     bool floats;
 };
 /* Blocks of GR_RING_BLOCK elements of a segment, the same on all ranks in all epochs. */
-size_t gr_relay_segment_blocks(const struct gr_comm *comm, size_t element);
+size_t gr_relay_segment_blocks(const struct gr_comm *comm, size_t vector_bytes, size_t element);
 /* Segments that may be under way at a time at most: enough to fill a line that is fast and long. */
 size_t gr_relay_window(const struct gr_comm *comm, size_t segment_bytes, size_t n_segments);
 
