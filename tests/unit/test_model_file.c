@@ -246,12 +246,14 @@ END_TEST
 
 /* The definition in granary help evidence, by libsodium. */
 START_TEST(chunks_are_digests_of_digests) {
-    static unsigned char bytes[6 * GR_CHUNK_BYTES];
-    static const size_t sizes[] = {0, 1, 65536, 65537, 4 * 65536, 5 * 65536 + 7};
+    static unsigned char bytes[22 * GR_CHUNK_BYTES];
+    static const size_t sizes[] = {
+        0,         1,         65536,         65537,          4 * 65536,     5 * 65536 + 7,
+        7 * 65536, 8 * 65536, 8 * 65536 + 1, 13 * 65536 - 1, 21 * 65536 + 7};
     for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (unsigned char)(i * 31 + i / 7);
+        bytes[i] = (unsigned char)(i * 31 + i / 7 + i / 65536);
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        unsigned char digests[6][32], expected[32], found[GR_DIGEST_BYTES];
+        unsigned char digests[22][32], expected[32], found[GR_DIGEST_BYTES];
         struct gr_digest digest;
         size_t n = 0;
         for (size_t at = 0; at < sizes[s]; at += 65536, n++)
