@@ -12,6 +12,8 @@
  *     (relay  leaders, where there are several nodes: the sum over all nodes)
  *     keep    the sum, as it is, in this rank's own memory
  *
+ * A rank that is its whole job encodes, sums and relays in that memory from the first.
+ *
  * A step of one node has one segment at each stage. Between nodes the leader finds out before each
  * step which segments have become whole meanwhile, and whether there is room to begin another: as
  * many are under way as the lines between the nodes hold, up to the relay's window.
@@ -50,6 +52,7 @@ static gr_status make_window(struct gr_aggregator *aggregator) {
     /* A rank alone in its node has nothing to add: its encoding is the node's sum. */
     size_t slots = comm->node_size > 1 ? SLOTS * aggregator->segment * aggregator->element : 0;
     size_t sums = round_up(aggregator->buffers * aggregator->segment * aggregator->element, 64);
+    if (aggregator->in_total) sums = 0;
     size_t bytes = exponents + slots;
     if (gr_comm_leads(comm)) bytes += sums + exponents + sizeof *aggregator->board;
     GR_TRY(gr_window_create(comm, bytes, &aggregator->window));
@@ -85,9 +88,11 @@ static gr_status make_local(struct gr_aggregator *aggregator) {
                                              .size = aggregator->size,
                                              .segment = aggregator->segment,
                                              .window = aggregator->buffers,
+                                             .whole = aggregator->in_total,
                                              .floats = aggregator->floats};
-        GR_TRY(gr_relay_create(comm, &shape, aggregator->sums, aggregator->board->place,
-                               &aggregator->relay));
+        GR_TRY(gr_relay_create(comm, &shape,
+                               aggregator->in_total ? aggregator->total : aggregator->sums,
+                               aggregator->board->place, &aggregator->relay));
     }
 out:
     return status;
@@ -124,6 +129,9 @@ static gr_status make(struct gr_aggregator *aggregator) {
     if (comm->nodes > 1)
         aggregator->buffers = gr_relay_window(comm, aggregator->segment * aggregator->element,
                                               aggregator->n_segments);
+    /* A rank that is its whole job shares its sums with nobody, and no message of MPI, which might
+     * not let go of its memory, reads or writes them. */
+    aggregator->in_total = comm->locals == 1;
     gr_status mine = make_window(aggregator);
     if (mine == GR_OK) mine = make_local(aggregator);
     GR_TRY(gr_comm_agree(comm, mine));
@@ -271,9 +279,15 @@ static size_t elements(const struct gr_aggregator *aggregator, size_t k) {
     return gr_smaller(aggregator->segment, aggregator->size - k * aggregator->segment);
 }
 
-/* Where the node's sum of segment k lies, in the leader's part. */
+/* Where the total of element `at` lies. */
+static char *total_of(const struct gr_aggregator *aggregator, size_t at) {
+    return aggregator->total + at * aggregator->element;
+}
+
+/* Where the node's sum of segment k lies: in the leader's part, or in its place in the total. */
 static char *sum_of(const struct gr_aggregator *aggregator, size_t k) {
     assert(aggregator->buffers > 0);
+    if (aggregator->in_total) return total_of(aggregator, k * aggregator->segment);
     size_t buffer = k % aggregator->buffers;
     if (aggregator->comm->nodes > 1) buffer = aggregator->board->place[buffer];
     return aggregator->sums + buffer * aggregator->segment * aggregator->element;
@@ -415,11 +429,6 @@ static void sum_segment(const struct gr_sum *call, size_t k) {
     }
 }
 
-/* Where the total of element `at` lies. */
-static char *total_of(const struct gr_aggregator *aggregator, size_t at) {
-    return aggregator->total + at * aggregator->element;
-}
-
 /* Not collective. Decodes within one block, which has one exponent; `begin` lies in it. */
 static void decode_block(const struct gr_aggregator *aggregator, size_t begin, float *mean,
                          size_t n) {
@@ -452,7 +461,8 @@ static void check_range(struct gr_sum *call, size_t begin, size_t n) {
 static void keep_segment(struct gr_sum *call, size_t k) {
     const struct gr_aggregator *aggregator = call->aggregator;
     const size_t begin = k * aggregator->segment, n = elements(aggregator, k);
-    memcpy(total_of(aggregator, begin), sum_of(aggregator, k), n * aggregator->element);
+    if (!aggregator->in_total)
+        memcpy(total_of(aggregator, begin), sum_of(aggregator, k), n * aggregator->element);
     if (aggregator->floats && aggregator->total_weight > 0) check_range(call, begin, n);
 }
 

@@ -54,6 +54,7 @@ struct gr_aggregator {
     /* Of the epoch in which they were made. */
     bool made;
     uint32_t epoch;
+    bool in_total; /* sums of segments lie in `total` from the first, and not in the window */
     struct gr_window window;
     int16_t **exponents_of;  /* of the node's ranks, in the window; array owned */
     char **slots_of;         /* idem: SLOTS segments each */

@@ -128,8 +128,9 @@ static size_t bytes(const struct gr_relay *relay, size_t p) {
 
 static char *sum_buffer(const struct gr_relay *relay, size_t p) {
     const size_t segment = p / relay->per_segment, in = p % relay->per_segment;
-    const size_t at =
-        relay->place[segment % relay->shape.window] * relay->shape.segment + in * relay->piece;
+    const size_t buffer =
+        relay->shape.whole ? segment : relay->place[segment % relay->shape.window];
+    const size_t at = buffer * relay->shape.segment + in * relay->piece;
     return relay->sums + at * relay->shape.codec->element;
 }
 

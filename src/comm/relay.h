@@ -28,6 +28,7 @@ struct gr_relay_shape {
     size_t size;    /* elements of the vector */
     size_t segment; /* idem, a multiple of GR_RING_BLOCK unless there is one alone */
     size_t window;  /* buffers of segments, at most GR_RELAY_SEGMENTS_MAX */
+    bool whole;     /* the whole vector lies in place of its window */
     bool floats;
 };
 /* Blocks of GR_RING_BLOCK elements of a segment, the same on all ranks in all epochs. */
@@ -68,7 +69,7 @@ struct gr_relay {
 /* Whether sums can go that way in this epoch. Leaders find the same. */
 bool gr_relay_goes(const struct gr_comm *comm, bool floats, enum gr_between way);
 
-/* Not collective. sums: `window` segments; place: as many. */
+/* Not collective. sums: `window` segments, or all of them; place: as many as the window has. */
 gr_status gr_relay_create(struct gr_comm *comm, const struct gr_relay_shape *shape, void *sums,
                           uint16_t *place, struct gr_relay *out) GR_CHECKED;
 void gr_relay_release(struct gr_relay *relay);
