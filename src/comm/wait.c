@@ -80,9 +80,16 @@ double gr_wait_sleep(struct gr_wait_event *event, uint32_t seen, double longest_
     return counted(gr_clock_seconds() - before);
 }
 
+/* A rank of a study that is its whole job waits for letters alone, and these ring: it sleeps at
+ * once, as long as any sleeper does, and leaves its core to the threads that bring them. */
+static bool is_rung(const struct gr_comm *comm) {
+    return comm->link && comm->locals == 1;
+}
+
 double gr_wait_rest(const struct gr_comm *comm, struct gr_wait_event *event, uint32_t seen,
                     double waited_s, double longest_s) {
     double before = gr_clock_seconds();
+    if (is_rung(comm)) return gr_wait_sleep(event, seen, longest_s);
     if (waited_s >= yield_s) {
         double pause = waited_s * sleep_polling_share;
         if (pause < sleep_polling_min_s) pause = sleep_polling_min_s;
@@ -158,7 +165,7 @@ out:
 }
 
 /* A turn of a wait. A short wait, of microseconds, spins; a longer wait yields its core; from
- * yield_s on it sleeps, and gives and asks for signs of life. */
+ * yield_s on, or at once where all rings, it sleeps, and gives and asks for signs of life. */
 gr_status gr_wait_pause(struct gr_wait *wait, struct gr_wait_event *event, uint32_t seen) {
     gr_status status = GR_OK;
     if (wait->turns++ % TURNS_PER_LOOK != 0 && !wait->polling) {
@@ -169,17 +176,18 @@ gr_status gr_wait_pause(struct gr_wait *wait, struct gr_wait_event *event, uint3
     const double added_s = wait->looked_s > 0 ? counted(now - wait->looked_s) : 0;
     wait->waited_s += added_s;
     wait->looked_s = now;
-    if (wait->waited_s < wait->comm->spin_s) {
+    const bool rung = is_rung(wait->comm);
+    if (!rung && wait->waited_s < wait->comm->spin_s) {
         relax();
         return GR_OK;
     }
-    if (wait->waited_s < yield_s) {
+    if (!rung && wait->waited_s < yield_s) {
         sched_yield();
         return GR_OK;
     }
     GR_TRY(judge_silence(wait, added_s));
     double pause = sleep_rung_s;
-    if (wait->polling) {
+    if (wait->polling && !rung) {
         pause = wait->waited_s * sleep_polling_share;
         if (pause < sleep_polling_min_s) pause = sleep_polling_min_s;
         const double longest_s = wait->comm->link ? sleep_rung_s : sleep_polling_max_s;
