@@ -355,7 +355,7 @@ institutions() {
     say "a sum between institutions over https on the loopback, three sites, in turn with libcurl alone, up and down"
     local n encoding
     shown "bench_study 3 PARAMETERS ENCODING"
-    for n in 1000 100000 1000000 25000000; do
+    for n in 1000 100000 1000000 10000000 25000000; do
         for encoding in ring16 ring32 ring64; do
             OMPI_MCA_ess_singleton_isolated=1 "$BUILD/analysis/bench_study" 3 $n $encoding | head -n 1
         done

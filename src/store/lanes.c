@@ -62,7 +62,7 @@ static const uint8_t sigma[10][16] = {
     do {                                                                                           \
         lanes_##N v[16] = {{0}};                                                                   \
         for (int i = 0; i < 8; i++) {                                                              \
-            v[i] = h[i];                                                                           \
+            v[i] = (h)[i];                                                                         \
             v[i + 8] += initial[i];                                                                \
         }                                                                                          \
         v[12] ^= (uint64_t)(count);                                                                \
@@ -79,7 +79,7 @@ static const uint8_t sigma[10][16] = {
             MIX(N, 3, 4, 9, 14, s[14], s[15]);                                                     \
         }                                                                                          \
         for (int i = 0; i < 8; i++)                                                                \
-            h[i] ^= v[i] ^ v[i + 8];                                                               \
+            (h)[i] ^= v[i] ^ v[i + 8];                                                             \
     } while (0)
 
 /* Copies the end of each message into zeros, for a last block that is not full. */
