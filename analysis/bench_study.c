@@ -33,6 +33,7 @@ struct study_bench {
     struct gr_aggregator *aggregator;
     float *update, *state; /* of a site; of all */
     float *residual, *left;
+    int32_t host_of[PARTIES_MAX]; /* slot of each site's silo */
 };
 
 /* ---- memory -----------------------------------------------------------------------------------
@@ -59,6 +60,22 @@ static void forget_peak(void) {
 /* ---- a party ----------------------------------------------------------------------------------
  */
 
+/* A round with the silo of each site, to which all sums belong. */
+static void close_round(struct study_bench *bench) {
+    struct gr_roster roster;
+    gr_control_expect(bench->comm, bench->sites);
+    CHECK(gr_comm_agree(bench->comm, GR_OK));
+    for (uint32_t s = 1; s <= bench->sites; s++)
+        bench->host_of[s - 1] = (int32_t)s;
+    gr_control_hosts(bench->comm, bench->host_of);
+    CHECK(gr_roster_create(bench->sites, &roster));
+    roster.round = 1;
+    if (bench->me > 0) gr_flags_set(&roster.member, bench->me - 1, GR_PRESENT);
+    CHECK(gr_control_close_round(bench->comm, &roster, GR_OK, 60));
+    INSIST(roster.n_members == bench->sites);
+    gr_roster_release(&roster);
+}
+
 static void open_party(struct study_bench *bench, struct gr_comm_study *of) {
     const struct gr_post_options post = {
         .who = options_of(bench->me), .carriers = &bench->carrier, .n_carriers = 1};
@@ -71,8 +88,7 @@ static void open_party(struct study_bench *bench, struct gr_comm_study *of) {
     CHECK(gr_comm_create(MPI_COMM_WORLD, &options, &bench->comm));
     gr_comm_started(bench->comm);
     gr_comm_set_deadlines(bench->comm, 120, 0);
-    gr_control_expect(bench->comm, bench->sites);
-    CHECK(gr_comm_agree(bench->comm, GR_OK));
+    close_round(bench);
     CHECK(gr_layout_append(&bench->layout, "weight", 1, &bench->parameters));
     CHECK(gr_aggregator_create(bench->comm, &bench->layout, bench->encoding, &bench->aggregator));
     if (bench->me == 0)
@@ -192,6 +208,7 @@ static void run_party(struct study_bench *bench, const struct calling *calling) 
     (void)all_are_here(bench);
     curl_easy_cleanup(easy);
     gr_aggregator_free(bench->aggregator);
+    gr_control_hosts(bench->comm, NULL);
     gr_comm_free(bench->comm);
     gr_gateway_close(bench->gateway);
     gr_carrier_close(bench->carrier);
