@@ -3,7 +3,7 @@
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance
-#   encodings medians letters sealing post institutions secure many hundred
+#   encodings medians letters sealing post institutions secure masked many hundred
 # The comparisons with PyTorch and scikit-learn need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters sealing post institutions secure}
+SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters sealing post institutions secure masked}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -373,6 +373,35 @@ secure() {
     for n in 1000 100000 1000000; do
         shown "bench_secure $n"
         "$BUILD/analysis/bench_secure" $n
+    done
+}
+
+# summed RANKS HIDDEN WORDS...: the median time of a round beyond training, in ms.
+summed() {
+    rm -rf summed
+    "$GRANARY" run -n "$1" masked.yaml --quiet --run summed --set "model.hidden=[$2]" "${@:3}" >/dev/null 2>&1
+    grep -o '"aggregate":[0-9.e-]*' summed/metrics.jsonl | cut -d: -f2 | sort -g |
+        awk '{ t[NR] = $1 } END { printf "%.1f", 1000 * t[int((NR + 1) / 2)] }'
+}
+masked() {
+    say "a round beyond training, 8 silos: sums that are plain, and secure sums"
+    local ranks hidden plain secure
+    cat >masked.yaml <<'YAML'
+run: {name: masked, rounds: 21}
+data: {source: synthetic, silos: 8, synthetic: {features: 60, classes: 10, minimum_rows: 10, maximum_rows: 12, test_rows: 2}}
+model: {type: mlp, hidden: [16]}
+train: {learning_rate: 0.1, batch_size: 32}
+aggregation: {grid: public, clip_norm: 1, weight_max: 1000}
+evaluate: {every: 0}
+checkpoint: {every: 100}
+YAML
+    for hidden in 16 300,240 1000,900; do
+        for ranks in 1 2 8; do
+            plain=$(summed $ranks "$hidden")
+            secure=$(summed $ranks "$hidden" --set secure.aggregation=true)
+            shown "hidden [$hidden], $ranks ranks"
+            echo "plain $plain ms, secure $secure ms, $(awk "BEGIN { printf \"%.1f\", $secure - $plain }") more"
+        done
     done
 }
 

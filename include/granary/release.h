@@ -140,6 +140,8 @@ struct gr_stage gr_door_stage(struct gr_door *door);
  * silos have trained. */
 void gr_door_trained(struct gr_door *door, uint32_t round,
                      const unsigned char model[GR_DIGEST_BYTES]);
+/* Not collective. The digest of the last total that this rank has opened; borrowed. */
+const unsigned char *gr_door_total(const struct gr_door *door);
 /* Not collective. Whether sums are masked. */
 bool gr_door_masks(const struct gr_door *door);
 /* Not collective. All that leaves from now on is written down there before it does; borrowed; NULL:

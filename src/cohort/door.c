@@ -32,6 +32,7 @@ struct gr_door {
     struct gr_masked_sum *update; /* the latest of updates; owned */
     uint32_t round;               /* of which it is, or is to be */
     unsigned char model[GR_DIGEST_BYTES];
+    unsigned char total[GR_DIGEST_BYTES]; /* of the last that was opened */
 };
 
 gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
@@ -58,6 +59,10 @@ gr_status gr_door_mask(struct gr_door *door, const int32_t *host_of) {
 
 gr_status gr_door_join(struct gr_door *door, const struct gr_door_party *party) {
     return door->masking ? gr_masking_join(door->masking, party) : GR_OK;
+}
+
+const unsigned char *gr_door_total(const struct gr_door *door) {
+    return door->total;
 }
 
 bool gr_door_masks(const struct gr_door *door) {
@@ -518,7 +523,6 @@ gr_status gr_release_open(struct gr_door *door, struct gr_aggregator *aggregator
     enum { NEEDED, PARTIES, FACTS };
     gr_status status = GR_OK;
     const struct gr_stage remove = {take_masks_off, door};
-    unsigned char total[GR_DIGEST_BYTES] = {0};
     int64_t facts[FACTS] = {needs, door->update ? door->update->terms.n_parties : 0};
     if (!door->masking) return GR_OK;
     if (again) GR_TRY(gr_comm_max_public(door->comm, facts, FACTS));
@@ -526,9 +530,9 @@ gr_status gr_release_open(struct gr_door *door, struct gr_aggregator *aggregator
     if (facts[PARTIES] < GR_SECURE_PARTIES_MIN || facts[PARTIES] > GR_SECURE_PARTIES_MAX)
         return gr_fail(GR_ERROR_INTERNAL, "a masked sum of %lld parties",
                        (long long)facts[PARTIES]);
-    if (needs) digest_total(aggregator, total);
-    GR_TRY(
-        gr_masked_open(door->masking, door->update, again ? (uint32_t)facts[PARTIES] : 0, total));
+    if (needs) digest_total(aggregator, door->total);
+    GR_TRY(gr_masked_open(door->masking, door->update, again ? (uint32_t)facts[PARTIES] : 0,
+                          door->total));
     if (needs)
         status =
             (again ? gr_aggregate_unstage : gr_aggregate_unstage_together)(aggregator, &remove);

@@ -141,7 +141,9 @@ static gr_status create_parties(const struct gr_masking *masking, struct gr_mask
     for (uint32_t p = 0; p < sum->terms.n_parties; p++) {
         const struct gr_secure_party_options options = {
             .terms = sum->terms, .me = p, .keys = masking->keys, .journal = masking->journal};
-        if (mine[p]) GR_TRY(gr_secure_party_create(&options, &sum->party[p]));
+        if (!mine[p]) continue;
+        GR_TRY(gr_secure_party_create(&options, &sum->party[p]));
+        gr_party_set_add(&sum->own, p);
     }
     status = gr_secure_collector_create(&sum->terms, &sum->collector);
 out:
@@ -315,7 +317,8 @@ out:
 /* Without a mask nothing leaves. */
 void gr_masked_add(struct gr_masked_sum *sum, struct gr_stream_range range, void *words) {
     for (uint32_t p = 0; p < sum->terms.n_parties && sum->status == GR_OK; p++)
-        if (sum->party[p]) fail_alone(sum, gr_secure_party_mask(sum->party[p], range, words));
+        if (sum->party[p])
+            fail_alone(sum, gr_secure_party_mask(sum->party[p], sum->own, range, words));
     if (sum->status != GR_OK) memset(words, 0, range.n * (range.bits / 8));
 }
 

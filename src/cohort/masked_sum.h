@@ -42,6 +42,7 @@ struct gr_masked_sum {
     struct gr_secure_terms terms;
     struct gr_public_key identities[GR_SECURE_PARTIES_MAX];
     struct gr_secure_party *party[GR_SECURE_PARTIES_MAX]; /* of this process; owned */
+    struct gr_party_set own;                              /* these */
     struct gr_secure_collector *collector;                /* owned */
     /* Signatures and openings of this process's parties, for those who have missed them; owned. */
     struct gr_secure_message rosters[GR_SECURE_PARTIES_MAX], openings[GR_SECURE_PARTIES_MAX];

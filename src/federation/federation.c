@@ -143,6 +143,7 @@ void gr_federation_free(struct gr_federation *f) {
 gr_status gr_federation_share_state(struct gr_federation *f) {
     struct gr_roster *roster = gr_round_roster(f);
     gr_status status;
+    gr_round_shares_model(f);
     GR_TRY(gr_server_share(f->server, f->comm));
     /* Of the round that may be committed: all must end with it, or none. */
     GR_TRY(gr_comm_broadcast(f->comm, &roster->stop_requested, sizeof roster->stop_requested));

@@ -272,6 +272,8 @@ void gr_round_free(struct gr_round *round);
 /* Of the round under way, or of the last one; the federation's. */
 struct gr_roster *gr_round_roster(const struct gr_federation *f);
 struct gr_aggregator *gr_round_aggregator(const struct gr_federation *f);
+/* Others are given the model: all take its digest anew, for secure sums. */
+void gr_round_shares_model(struct gr_federation *f);
 /* Whether all members are there whose silos are in the sum; the same on all ranks. Then *all is
  * what a sum over these silos is of. */
 bool gr_round_is_whole(const struct gr_federation *f, struct gr_release_basis *all);

@@ -24,7 +24,9 @@ struct gr_round {
     uint32_t recoveries;
     uint32_t closed_epoch; /* in which the roster was closed */
     double started_s, trained_s, aggregated_s;
-    uint64_t bytes_sent; /* by this rank up to the last round */
+    uint64_t bytes_sent;                  /* by this rank up to the last round */
+    unsigned char model[GR_DIGEST_BYTES]; /* of secure sums: which model the silos train on */
+    bool model_known;
 };
 
 /*
@@ -149,6 +151,39 @@ static gr_status commit(struct gr_federation *f) {
     round->update_norm = tells ? sqrt(squares) : (double)NAN;
     gr_kept_commit(f->kept);
     round->aggregated_s = gr_clock_seconds();
+    return GR_OK;
+}
+
+/*
+ * Silos whose secure sum it is are to have trained on one model. Its digest is taken where this
+ * rank has read the model or others have been given it; from then on it follows, for the step does,
+ * from the one before and from the total that all have signed.
+ */
+static void note_model(struct gr_federation *f) {
+    struct gr_round *round = f->round;
+    struct gr_door *door = gr_cohort_door(f->cohort);
+    if (!gr_door_masks(door)) return;
+    if (!round->model_known)
+        gr_layout_digest(f->layout, gr_server_parameters(f->server), round->model);
+    round->model_known = true;
+    gr_door_trained(door, round->roster.round, round->model);
+}
+
+void gr_round_shares_model(struct gr_federation *f) {
+    f->round->model_known = false;
+}
+
+/* Collective. The masks of the sealed total come off. */
+static gr_status unmask(struct gr_federation *f, bool due, bool again) {
+    struct gr_round *round = f->round;
+    struct gr_door *door = gr_cohort_door(f->cohort);
+    struct gr_digest digest;
+    gr_status status = gr_release_open(door, round->aggregator, due, again);
+    if (status != GR_OK || !due || !gr_door_masks(door)) return status;
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, round->model, sizeof round->model);
+    gr_digest_add(&digest, gr_door_total(door), GR_DIGEST_BYTES);
+    gr_digest_finish(&digest, round->model);
     return GR_OK;
 }
 
@@ -285,15 +320,6 @@ static gr_status check_quorum(const struct gr_federation *f) {
                    setting, quorum);
 }
 
-/* Silos whose secure sum it is are to have trained on one model. */
-static void note_model(const struct gr_federation *f) {
-    unsigned char model[GR_DIGEST_BYTES];
-    struct gr_door *door = gr_cohort_door(f->cohort);
-    if (!gr_door_masks(door)) return;
-    gr_layout_digest(f->layout, gr_server_parameters(f->server), model);
-    gr_door_trained(door, f->round->roster.round, model);
-}
-
 /*
  * Collective. The sum of a closed round, its seal, and the step. GR_LOST before the seal leads back
  * here with a smaller roster and the same contributions: nothing has been decoded, and kept
@@ -315,7 +341,7 @@ static gr_status reduce(struct gr_federation *f) {
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_SEAL);
     GR_TRY(gr_control_seal(f->comm, GR_PHASE_SEALED));
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_UNMASK);
-    GR_TRY(gr_release_open(gr_cohort_door(f->cohort), f->round->aggregator, true, false));
+    GR_TRY(unmask(f, true, false));
     GR_TRY(commit(f));
     enter(f, GR_PHASE_COMMITTED);
 out:

@@ -363,8 +363,8 @@ gr_status gr_secure_range_check(struct gr_stream_range range) {
     return GR_OK;
 }
 
-gr_status gr_secure_party_mask(struct gr_secure_party *party, struct gr_stream_range range,
-                               void *words) {
+gr_status gr_secure_party_mask(struct gr_secure_party *party, struct gr_party_set beside,
+                               struct gr_stream_range range, void *words) {
     gr_status status;
     const uint32_t me = party->options.me;
     unsigned char key[GR_STREAM_KEY_BYTES];
@@ -381,7 +381,7 @@ gr_status gr_secure_party_mask(struct gr_secure_party *party, struct gr_stream_r
     gr_secure_self_stream(party->id, me, party->secrets->seed, key);
     gr_key_stream_add(key, range, false, words);
     for (uint32_t p = 0; p < party->options.terms.n_parties; p++)
-        if (p != me && gr_party_set_has(party->sharers, p))
+        if (p != me && gr_party_set_has(party->sharers, p) && !gr_party_set_has(beside, p))
             gr_key_stream_add(party->secrets->pairs[p], range, p < me, words);
     sodium_memzero(key, sizeof key);
 out:

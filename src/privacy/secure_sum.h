@@ -92,10 +92,12 @@ gr_status gr_secure_party_take_pieces(struct gr_secure_party *party, const void 
 /*
  * Adds the party's mask to words of its vector. Each place of the stream is used once: ranges come
  * in ascending order without overlap, so whoever repeats a sum sends the masked words again, and
- * never others under the same mask.
+ * never others under the same mask. beside: parties whose masked vectors are added to this one's
+ * before anything leaves their common process, each beside the others: masks that they make with
+ * each other are gone then, and are not made.
  */
-gr_status gr_secure_party_mask(struct gr_secure_party *party, struct gr_stream_range range,
-                               void *words) GR_CHECKED;
+gr_status gr_secure_party_mask(struct gr_secure_party *party, struct gr_party_set beside,
+                               struct gr_stream_range range, void *words) GR_CHECKED;
 /*
  * The sum was taken over `summed`, and `total` is the digest of its masked words: GR_SECURE_ROSTER
  * out. Once; the roster is in the journal before.

@@ -159,7 +159,8 @@ static inline void step_sum(struct secure_trial *trial) {
         if (!answers(trial, p, BEFORE_SUM)) continue;
         const struct gr_stream_range range = {.position = 0, .bits = 32, .n = WORDS};
         memcpy(trial->masked[p], trial->vectors[p], sizeof trial->masked[p]);
-        MUST(gr_secure_party_mask(trial->parties[p], range, trial->masked[p]));
+        MUST(gr_secure_party_mask(trial->parties[p], (struct gr_party_set){0}, range,
+                                  trial->masked[p]));
         for (uint32_t i = 0; i < WORDS; i++)
             trial->total[i] += trial->masked[p][i];
         gr_party_set_add(&trial->summed, p);

@@ -168,7 +168,8 @@ START_TEST(a_masked_vector_is_uniform) {
     gr_free(pieces.bytes);
     for (uint32_t i = 0; i < LONG; i++) /* small and regular, as updates on a grid are */
         plain[i] = masked[i] = (i % 1000) * 1000 + (i % 2 ? 0xffff0000U : 0);
-    MUST(gr_secure_party_mask(trial->parties[1], (struct gr_stream_range){0, 32, LONG}, masked));
+    MUST(gr_secure_party_mask(trial->parties[1], (struct gr_party_set){0},
+                              (struct gr_stream_range){0, 32, LONG}, masked));
     const unsigned char *bytes = (const unsigned char *)masked;
     for (size_t i = 0; i < sizeof masked; i++)
         seen[bytes[i]]++;

@@ -102,7 +102,8 @@ static void check_width(struct secure_trial *trial, uint32_t bits) {
         for (size_t at = 0, n = 1; at < N; at += n, n = n * 3 + 1) {
             if (n > N - at) n = N - at;
             const struct gr_stream_range range = {.position = 64 + at * width, bits, n};
-            MUST(gr_secure_party_mask(trial->parties[p], range, (char *)whole + at * width));
+            MUST(gr_secure_party_mask(trial->parties[p], (struct gr_party_set){0}, range,
+                                      (char *)whole + at * width));
         }
         for (size_t i = 0; i < N; i++) {
             if (bits == 16) ((uint16_t *)part)[i] += ((uint16_t *)whole)[i];
@@ -180,11 +181,14 @@ START_TEST(no_word_of_a_mask_is_used_twice) {
     struct gr_secure_party *party = trial->parties[0];
     MUST(gr_secure_party_take_pieces(party, pieces.bytes, pieces.n));
     gr_free(pieces.bytes);
-    MUST(gr_secure_party_mask(party, (struct gr_stream_range){0, 32, 4}, words));
-    ck_assert_int_eq(gr_secure_party_mask(party, (struct gr_stream_range){12, 32, 1}, words),
+    MUST(gr_secure_party_mask(party, (struct gr_party_set){0}, (struct gr_stream_range){0, 32, 4},
+                              words));
+    ck_assert_int_eq(gr_secure_party_mask(party, (struct gr_party_set){0},
+                                          (struct gr_stream_range){12, 32, 1}, words),
                      GR_ERROR_INTERNAL);
     /* And nothing after that. */
-    ck_assert_int_eq(gr_secure_party_mask(party, (struct gr_stream_range){16, 32, 1}, words),
+    ck_assert_int_eq(gr_secure_party_mask(party, (struct gr_party_set){0},
+                                          (struct gr_stream_range){16, 32, 1}, words),
                      GR_ERROR_POLICY);
     trial_end(trial);
     trial_free(trial);
@@ -213,5 +217,5 @@ START_TEST(terms) {
 END_TEST
 
 RUN_TESTS("secure sums", all_are_there, some_are_lost, sixty_four_with_sixteen_lost,
-          words_of_each_width, no_word_of_a_mask_is_used_twice,
-          one_sum_has_one_set_of_parties, terms)
+          words_of_each_width, no_word_of_a_mask_is_used_twice, one_sum_has_one_set_of_parties,
+          terms)
