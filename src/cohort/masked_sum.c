@@ -47,6 +47,17 @@ void gr_masking_free(struct gr_masking *masking) {
     gr_free(masking);
 }
 
+/* The record of a site keeps the greatest counter for good: one that nothing is above would end all
+ * of its sums. So no leap is believed that no study makes. */
+static gr_status check_counter(const struct gr_masking *masking, int64_t counter) {
+    static const uint64_t leap = (uint64_t)1 << 40;
+    if (!masking->journal || (uint64_t)counter - masking->counter <= leap) return GR_OK;
+    return gr_fail(GR_ERROR_POLICY,
+                   "secure sum: a site tells of %lld sums, this one knows of %llu; its record of "
+                   "them, or a site, is not to be believed",
+                   (long long)counter, (unsigned long long)masking->counter);
+}
+
 /*
  * Collective, once in an epoch, in which all members begin the same sums: a counter above those of
  * all, of earlier stretches too, and in one job the keys, which end with their processes.
@@ -59,6 +70,7 @@ static gr_status agree_on_counter(struct gr_masking *masking) {
                  words_a_key = sizeof *masking->key_of / sizeof *words;
     if (masking->agreed && masking->epoch == gr_comm_epoch(comm)) return GR_OK;
     GR_TRY(gr_comm_max_public(comm, &counter, 1));
+    GR_TRY(gr_comm_agree(comm, check_counter(masking, counter)));
     if (masking->drawn) {
         GR_TRY(
             gr_comm_agree(comm, gr_allocate_zero(slots, sizeof *masking->key_of, "keys", &words)));

@@ -84,4 +84,19 @@ check "their counters rise" bash -c "grep ^begin own-c/trial/journal.jsonl.sums 
 # shellcheck disable=SC2046
 check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
 
+# ---- a record that leaps ---------------------------------------------------------------------------------
+fresh
+mkdir -p own-b/trial
+printf 'begin 4611686018427387904 %064d\n' 7 >own-b/trial/journal.jsonl.sums
+chmod 600 own-b/trial/journal.jsonl.sums
+listen leap; pids=$!
+join a; a=$!
+join b; pids="$pids $!"
+join c; pids="$pids $!"
+check "a site that tells of sums beyond all is not believed" left 77 $a
+check "in words" grep -q "tells of 4611686018427387904 sums" join-a.log
+check "and the others' records stay" equal "$(cat own-?/trial/journal.jsonl.sums | grep -vc 4611686018427387904)" 0
+# shellcheck disable=SC2086
+kill $pids 2>/dev/null; wait
+
 finish
