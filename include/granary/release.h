@@ -129,6 +129,8 @@ struct gr_door_party {
 /* Not collective. Nothing without secure sums. Errors: GR_ERROR_WRITE, GR_ERROR_DATA: the record of
  * sums cannot be used. */
 gr_status gr_door_join(struct gr_door *door, const struct gr_door_party *party) GR_CHECKED;
+/* Not collective. The run of a study, which the ids of its secure sums are then of. */
+void gr_door_name_run(struct gr_door *door, const char *run_id);
 /* Works that are done again as a whole after a loss. */
 enum gr_door_work { GR_WORK_START, GR_WORK_ROUND, GR_WORK_OUTCOME };
 /* Not collective. Such a work begins, or begins again: a masked sum of it is taken once. number: of

@@ -61,6 +61,10 @@ gr_status gr_door_join(struct gr_door *door, const struct gr_door_party *party) 
     return door->masking ? gr_masking_join(door->masking, party) : GR_OK;
 }
 
+void gr_door_name_run(struct gr_door *door, const char *run_id) {
+    if (door->masking) gr_digest_of(run_id, strlen(run_id), door->masking->run);
+}
+
 const unsigned char *gr_door_total(const struct gr_door *door) {
     return door->total;
 }

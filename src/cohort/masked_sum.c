@@ -308,6 +308,7 @@ gr_status gr_masked_begin(struct gr_masking *masking, gr_status mine,
     *out = NULL;
     GR_TRY(agree_on_counter(masking));
     terms.counter = ++masking->counter;
+    memcpy(terms.run, masking->run, sizeof terms.run);
     memcpy(terms.study, masking->study, sizeof terms.study);
     if (options->model) memcpy(terms.model, options->model, sizeof terms.model);
     if (mine == GR_OK) mine = create(masking, &terms, &sum);

@@ -593,6 +593,7 @@ static gr_status announce(struct gr_run_state *run) {
     if (!options->evidence) return GR_OK;
     GR_TRY(gr_comm_agree(run->comm, gr_run_is_root(run) ? gr_run_open_directory(run) : GR_OK));
     GR_TRY(gr_comm_broadcast(run->comm, run->id, sizeof run->id));
+    gr_door_name_run(gr_cohort_door(run->cohort), run->id);
     if (options->begin && options->evidence->rank == 0)
         status = options->begin(options->permit_context, run->id);
     status = gr_comm_agree(run->comm, status);
