@@ -15,9 +15,9 @@
 
 /* Whose sums this process takes part in, with which long-term keys. */
 struct gr_masking {
-    struct gr_comm *comm;           /* borrowed */
-    const struct gr_config *config; /* borrowed */
-    const int32_t *host_of;         /* slot of each silo; borrowed */
+    struct gr_comm *comm;                                       /* borrowed */
+    const struct gr_config *config;                             /* borrowed */
+    const int32_t *host_of;                                     /* slot of each silo; borrowed */
     unsigned char run[GR_DIGEST_BYTES], study[GR_DIGEST_BYTES]; /* of a study */
     const struct gr_party *parties; /* of a study; NULL: one job; borrowed */
     const struct gr_keys *keys;     /* NULL: this rank is no party's; borrowed, or `drawn` */

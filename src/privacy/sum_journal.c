@@ -18,7 +18,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 384, JOURNAL_MAX_BYTES = 1 << 30 };
+enum { LINE_MAX_BYTES = 384 };
+
+struct sum_place {
+    struct gr_sum_subject subject;
+    bool taken;
+};
 
 struct gr_sum_journal {
     char *path; /* owned */
@@ -28,9 +33,10 @@ struct gr_sum_journal {
     unsigned char id[GR_DIGEST_BYTES]; /* of the last sum; counter 0: none */
     unsigned char roster[GR_DIGEST_BYTES];
     bool has_roster, damaged;
-    /* Of which shares have left, in the order of the lines; owned. */
-    struct gr_sum_subject *subjects;
-    size_t n_subjects, room;
+    /* Of which shares have left: a table by their digests, of a power of two places, at most half
+     * of them taken; owned. */
+    struct sum_place *places;
+    size_t n_subjects, n_places;
 };
 
 uint64_t gr_sum_journal_counter(const struct gr_sum_journal *journal) {
@@ -40,7 +46,7 @@ uint64_t gr_sum_journal_counter(const struct gr_sum_journal *journal) {
 void gr_sum_journal_close(struct gr_sum_journal *journal) {
     if (!journal) return;
     if (journal->fd >= 0) close(journal->fd);
-    gr_free(journal->subjects);
+    gr_free(journal->places);
     gr_free(journal->path);
     gr_free(journal);
 }
@@ -51,31 +57,48 @@ static bool same_id(const struct gr_sum_journal *journal, const unsigned char *i
     return journal->counter > 0 && memcmp(journal->id, id, sizeof journal->id) == 0;
 }
 
-static const struct gr_sum_subject *find_subject(const struct gr_sum_journal *journal,
-                                                 const struct gr_sum_subject *like) {
-    for (size_t i = journal->n_subjects; i > 0; i--)
-        if (memcmp(journal->subjects[i - 1].of, like->of, sizeof like->of) == 0)
-            return &journal->subjects[i - 1];
-    return NULL;
+/* Its place among n, or the free one where it belongs. A digest is as good as a hash. */
+static struct sum_place *place_of(struct sum_place *places, size_t n,
+                                  const struct gr_sum_subject *subject) {
+    size_t at;
+    memcpy(&at, subject->of, sizeof at);
+    for (at &= n - 1; places[at].taken; at = (at + 1) & (n - 1))
+        if (memcmp(places[at].subject.of, subject->of, sizeof subject->of) == 0) break;
+    return &places[at];
 }
 
-/* Twice as much room whenever it is full. */
+static const struct gr_sum_subject *find_subject(const struct gr_sum_journal *journal,
+                                                 const struct gr_sum_subject *like) {
+    if (journal->n_places == 0) return NULL;
+    const struct sum_place *place = place_of(journal->places, journal->n_places, like);
+    return place->taken ? &place->subject : NULL;
+}
+
+static gr_status make_places(struct gr_sum_journal *journal) {
+    enum { PLACES_AT_FIRST = 128 };
+    const size_t n = journal->n_places > 0 ? 2 * journal->n_places : PLACES_AT_FIRST;
+    struct sum_place *places;
+    const gr_status status = gr_allocate_zero(n, sizeof *places, "a journal", &places);
+    if (status != GR_OK) return status;
+    for (size_t i = 0; i < journal->n_places; i++)
+        if (journal->places[i].taken)
+            *place_of(places, n, &journal->places[i].subject) = journal->places[i];
+    gr_free(journal->places);
+    journal->places = places;
+    journal->n_places = n;
+    return GR_OK;
+}
+
 static gr_status keep_subject(struct gr_sum_journal *journal,
                               const struct gr_sum_subject *subject) {
-    enum { ROOM_AT_FIRST = 64 };
-    struct gr_sum_subject *larger;
-    if (find_subject(journal, subject)) return GR_OK;
-    if (journal->n_subjects == journal->room) {
-        const size_t room = journal->room > 0 ? 2 * journal->room : ROOM_AT_FIRST;
-        const gr_status status = gr_allocate(room, sizeof *larger, "a journal", &larger);
+    if (2 * journal->n_subjects >= journal->n_places) {
+        const gr_status status = make_places(journal);
         if (status != GR_OK) return status;
-        if (journal->n_subjects > 0)
-            memcpy(larger, journal->subjects, journal->n_subjects * sizeof *larger);
-        gr_free(journal->subjects);
-        journal->subjects = larger;
-        journal->room = room;
     }
-    journal->subjects[journal->n_subjects++] = *subject;
+    struct sum_place *place = place_of(journal->places, journal->n_places, subject);
+    if (place->taken) return GR_OK;
+    *place = (struct sum_place){*subject, true};
+    journal->n_subjects++;
     return GR_OK;
 }
 
