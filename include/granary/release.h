@@ -136,6 +136,12 @@ enum gr_door_work { GR_WORK_START, GR_WORK_ROUND, GR_WORK_OUTCOME };
 /* Not collective. Such a work begins, or begins again: a masked sum of it is taken once. number: of
  * works of this kind, the same on all ranks. */
 void gr_door_begin(struct gr_door *door, enum gr_door_work work, uint32_t number);
+/*
+ * Collective, behind gr_door_begin, for a work that members who have changed do not do again as it
+ * was. *told: masked sums of it may have been read, over others. They are forgotten, and whatever
+ * is a silo's must be in none that follow: the difference would tell those who are in one of them.
+ */
+gr_status gr_door_forget(struct gr_door *door, bool *told) GR_CHECKED;
 /* Not collective. What an aggregator's contributions pass; none without secure sums. */
 struct gr_stage gr_door_stage(struct gr_door *door);
 /* Not collective. Before gr_release_update: the round, and the digest of the model on which its

@@ -661,6 +661,8 @@ enum gr_fault_kind { GR_FAULT_KIND_WORDS(GR_VALUE) };
     WORD(GR_POINT_COMMIT, "commit")                                                                \
     /* After the step. */                                                                          \
     WORD(GR_POINT_EVALUATE, "evaluate")                                                            \
+    /* Scores are added up, before losses are. */                                                  \
+    WORD(GR_POINT_LOSSES, "losses")                                                                \
     /* The sums of the evaluation are there, before they are agreed on. */                         \
     WORD(GR_POINT_SCORE, "score")                                                                  \
     /* Before the round's line is written. */                                                      \

@@ -77,6 +77,11 @@ void gr_door_begin(struct gr_door *door, enum gr_door_work work, uint32_t number
     gr_masked_page_turn(&door->page, (uint64_t)work << 32 | number);
 }
 
+gr_status gr_door_forget(struct gr_door *door, bool *told) {
+    *told = false;
+    return door->masking ? gr_masked_page_forget(&door->page, door->comm, told) : GR_OK;
+}
+
 void gr_door_set_journal(struct gr_door *door, struct gr_journal *journal) {
     door->journal = journal;
 }

@@ -32,6 +32,19 @@ static int64_t reach_of(const struct gr_masked_page *page) {
     return 2 * (int64_t)read + (read < page->n_entries && page->entries[read].agreed);
 }
 
+gr_status gr_masked_page_forget(struct gr_masked_page *page, struct gr_comm *comm, bool *told) {
+    const uint64_t key = page->key;
+    int64_t read = page->told || reach_of(page) > 0;
+    const gr_status status = gr_comm_max_public(comm, &read, 1);
+    if (status != GR_OK) return status;
+    *told = read != 0;
+    if (*told) gr_masked_page_release(page);
+    page->key = key;
+    page->begun = true;
+    page->told = *told;
+    return GR_OK;
+}
+
 /* Collective, where members have changed: the sums that some member has read, or may be about to.
  */
 static gr_status meet(struct gr_masked_page *page, struct gr_comm *comm) {
@@ -58,6 +71,18 @@ static gr_status make_room(struct gr_masked_page *page) {
     return GR_OK;
 }
 
+/* What is remembered is of the sum that is asked for: another's words must not be told in its
+ * place.
+ */
+static gr_status check_same(const struct gr_masked_entry *entry, uint32_t release, size_t n) {
+    if (!entry->held && !entry->opened) return GR_OK;
+    if (entry->release == release && entry->n == n) return GR_OK;
+    return gr_fail(GR_ERROR_INTERNAL,
+                   "masked sums are asked for in another order than before a loss: %zu values of "
+                   "release %u, expected %zu of release %u",
+                   n, (unsigned)release, entry->n, (unsigned)entry->release);
+}
+
 /* ---- a sum ---------------------------------------------------------------------------------- */
 
 static struct gr_stream_range all_of(const struct gr_masked_entry *entry) {
@@ -76,6 +101,7 @@ static gr_status take(struct gr_masked_entry *entry, struct gr_masking *masking,
     GR_TRY(gr_masked_begin(masking, mine, options, &entry->sum));
     memcpy(entry->words, values, n * sizeof *values);
     entry->n = n;
+    entry->release = options->release;
     gr_masked_add(entry->sum, all_of(entry), entry->words);
     GR_TRY(gr_comm_sum_public(comm, entry->words, n)); /* behind their masks they tell nothing */
     entry->held = true;
@@ -106,7 +132,8 @@ out:
 
 /* Collective. A sum that some have read, to those who have come since, by the lowest rank that has:
  * all would find the same. */
-static gr_status tell_again(struct gr_masked_entry *entry, struct gr_comm *comm, size_t n) {
+static gr_status tell_again(struct gr_masked_entry *entry, struct gr_comm *comm, uint32_t release,
+                            size_t n) {
     gr_status status = GR_OK;
     int64_t *words = NULL;
     int64_t first = entry->opened ? gr_comm_size(comm) - gr_comm_rank(comm) : 0;
@@ -119,6 +146,7 @@ static gr_status tell_again(struct gr_masked_entry *entry, struct gr_comm *comm,
     gr_free(entry->words);
     entry->words = words;
     entry->n = n;
+    entry->release = release;
     entry->opened = true;
     words = NULL;
 out:
@@ -136,14 +164,16 @@ gr_status gr_masked_page_sum(struct gr_masked_page *page, struct gr_masking *mas
                                               .part = page->key >> WORK_BITS << WORK_BITS |
                                                       (uint32_t)page->next};
     GR_TRY(meet(page, comm));
-    const gr_status room = make_room(page);
+    gr_status room = make_room(page);
     const int64_t step = 2 * (int64_t)page->next;
+    if (room == GR_OK && page->reach > step)
+        room = check_same(page->entries + page->next, release, n);
     if (page->reach > step) GR_TRY(gr_comm_agree(comm, room));
     struct gr_masked_entry *entry = page->entries + page->next;
     if (page->reach <= step) GR_TRY(take(entry, masking, room, &options, values, n));
     /* Where all have read it, or nobody could before now, it is opened once. */
     if (page->reach <= step + 1) GR_TRY(open_entry(entry, masking, page->reach == step + 1));
-    if (page->reach > step) GR_TRY(tell_again(entry, comm, n));
+    if (page->reach > step) GR_TRY(tell_again(entry, comm, release, n));
     memcpy(values, entry->words, n * sizeof *values);
     page->next++;
 out:

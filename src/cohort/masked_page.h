@@ -13,6 +13,7 @@
 struct gr_masked_entry {
     int64_t *words; /* the total, masked until it is opened; owned */
     size_t n;
+    uint32_t release;
     struct gr_masked_sum *sum; /* owned */
     bool held;                 /* the masked total is complete here */
     bool agreed;               /* and all members have it */
@@ -25,17 +26,27 @@ struct gr_masked_page {
     size_t n_entries, next;
     uint32_t epoch; /* in which the work was begun or begun anew */
     bool begun;
+    bool told;     /* a sum of it was perhaps read, and is forgotten */
     int64_t reach; /* how far any member has come, in steps: two for each sum that it has read, one
                       for a sum that all are known to have */
 };
 
 /* Not collective. The work of this number begins, or begins anew after a loss: then its sums are
- * asked for in the same order. */
+ * asked for in the same order, whoever is left. */
 void gr_masked_page_turn(struct gr_masked_page *page, uint64_t key);
 /* Collective. values[0..n-1], this rank's silos', become their sums. release, round: as of
- * gr_masked_begin; n: the same on all ranks. Errors: as of gr_masked_begin and gr_masked_open. */
+ * gr_masked_begin; n: the same on all ranks. Errors: as of gr_masked_begin and gr_masked_open;
+ * GR_ERROR_INTERNAL: the work that was begun anew asks for another sum than before in this place.
+ */
 gr_status gr_masked_page_sum(struct gr_masked_page *page, struct gr_masking *masking,
                              uint32_t release, int64_t *values, size_t n) GR_CHECKED;
+/*
+ * Collective, behind gr_masked_page_turn, where members may have changed. *told: some member may
+ * have read a sum of this work before; then all of it is forgotten, and of the silos that are left
+ * the caller brings nothing more that could be subtracted.
+ */
+gr_status gr_masked_page_forget(struct gr_masked_page *page, struct gr_comm *comm,
+                                bool *told) GR_CHECKED;
 /* Not collective. */
 void gr_masked_page_release(struct gr_masked_page *page);
 

@@ -41,7 +41,7 @@ struct gr_scores {
     uint32_t epoch;      /* of the members over which total_round was counted */
     bool withheld;       /* the total: too few silos or rows stand behind it */
     bool silos_withheld; /* silos' scores, likewise */
-    bool again;          /* the outcome has been scored before, over other members */
+    bool again;          /* the same model has been scored before, over other members */
 };
 
 /*
@@ -468,10 +468,13 @@ static gr_status withhold_scores(struct gr_federation *f, gr_status scored,
     struct gr_door *door = gr_cohort_door(f->cohort);
     struct gr_scores *s = f->scores;
     const struct gr_release_basis of[2] = {count_scored(f, false), count_scored(f, true)};
-    bool allowed[2];
+    bool allowed[2] = {false, false};
     gr_status status = GR_OK;
-    GR_TRY(gr_release_allows(door, scored, of, allowed, 2));
-    const bool validation = allowed[0] && !s->again, test = allowed[1] && !s->again;
+    if (s->again)
+        GR_TRY(gr_comm_agree(f->comm, scored));
+    else
+        GR_TRY(gr_release_allows(door, scored, of, allowed, 2));
+    const bool validation = allowed[0], test = allowed[1];
     s->silos_withheld = !validation;
     s->withheld = rows_are_silos(f) && !(accumulators_test(f) ? test : validation);
     if (!validation) memset(&sums->validation, 0, sizeof sums->validation);
@@ -511,6 +514,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     gr_status status = GR_OK;
     struct gr_round_sums sums = {0};
     int64_t values[ROUND_SUMS];
+    bool told;
     const uint32_t best = gr_best_round(f);
     if (best == 0 || best == gr_server_rounds(f->server)) return GR_OK;
     /* Scored before somebody was lost: the totals are here. */
@@ -519,6 +523,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
         return GR_OK;
     gr_door_begin(gr_cohort_door(f->cohort), GR_WORK_OUTCOME, best);
     f->scores->again = is_scored_again(f);
+    if (f->scores->again) GR_TRY(gr_door_forget(gr_cohort_door(f->cohort), &told));
     f->scores->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
     if (status != GR_LOST)
@@ -644,6 +649,18 @@ void gr_round_disclose(const struct gr_federation *f, struct gr_metrics *metrics
     metrics->test_accuracy = gr_round_digits(accuracy_told(f, &f->scores->sums.test), digits);
 }
 
+/*
+ * Collective, where a round may be scored again. Behind masks sums are read one by one, so those
+ * who are left may have read some of them over others: then nothing of silos is in any that
+ * follows. A policy that is not in force has nothing to withhold.
+ */
+static gr_status find_told(struct gr_federation *f) {
+    struct gr_release_basis basis;
+    f->scores->again = false;
+    if (!gr_policy_holds(f->config) || gr_round_is_whole(f, &basis)) return GR_OK;
+    return gr_door_forget(gr_cohort_door(f->cohort), &f->scores->again);
+}
+
 /* Collective. Whether the losses may be known of the silos in the sum; of a sealed roster some may
  * be gone with their ranks, and the losses of those left are summed alone. */
 static gr_status allow_losses(struct gr_federation *f, bool *allowed) {
@@ -652,6 +669,10 @@ static gr_status allow_losses(struct gr_federation *f, bool *allowed) {
     size_t n;
     if (gr_round_is_whole(f, &basis)) {
         *allowed = gr_release_suffices(door, basis);
+        return GR_OK;
+    }
+    if (f->scores->again) {
+        *allowed = false;
         return GR_OK;
     }
     const struct gr_contribution *contributions = gr_training_contributions(f->training, &n);
@@ -673,7 +694,7 @@ static gr_status add_up(struct gr_federation *f) {
     bool allowed;
     gr_door_begin(gr_cohort_door(f->cohort), GR_WORK_ROUND, gr_server_rounds(f->server));
     f->scores->total_round = 0;
-    f->scores->again = false;
+    GR_TRY(find_told(f));
     f->scores->epoch = gr_comm_epoch(f->comm);
     GR_TRY(allow_losses(f, &allowed));
     if (!allowed) {
@@ -685,6 +706,7 @@ static gr_status add_up(struct gr_federation *f) {
         const gr_status scored = evaluate_local(f, &sums);
         GR_TRY(share_scores(f, scored, gr_server_rounds(f->server), counts_auc(f), &sums));
     }
+    gr_inject_fault(f->cohort, gr_server_rounds(f->server), GR_POINT_LOSSES);
     sums.bytes = (int64_t)gr_round_bytes(f);
     memcpy(values, &sums, sizeof values);
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_TRAINING, values, ROUND_SUMS));

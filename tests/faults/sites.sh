@@ -3,7 +3,8 @@
 # badly, by https, or by https through relay.c, which delays and cuts. Parties are killed, stopped, told
 # to end and started again; links hang, are cut, or are away. A case has ended as documented when all
 # parties end with 0, the audit finds nothing, and the model is that of a replay of the recorded rosters
-# in one MPI job; where no silo may be missing also that of the same study in one job. Every fifth case
+# in one MPI job; where no silo may be missing also that of the same study in one job. Cases of odd seeds
+# have secure sums, whose model is that of plain ones, and no site that is missing. Every fifth case
 # the coordinator is killed once more when the last round is done, between any two files that it writes
 # (mortal.c). Where it has ended and a site still waits, it is started again, as the manual says.
 #   tests/faults/sites.sh BUILD CASES SEED [JOBS]     the cases SEED to SEED + CASES - 1, so many at a time
@@ -162,6 +163,8 @@ draw_case() {
     pick 2 5 5 20; late_ms=$drawn
     for site in a b c; do pick mail carried https relayed relayed; WAY[$site]=$drawn; done
     pick 1 1 2 2 3; n_faults=$drawn
+    secure=$((case_seed % 2))
+    [ $secure = 0 ] || minimum=4
 }
 # Ports below those that the kernel gives to calls, and of which none is in use.
 draw_port() {
@@ -178,7 +181,8 @@ prepare() {
     [ $((case_seed % 5)) != 0 ] || echo $((case_seed / 5 * 7 % 70)) >end
     draw_port
     [ $minimum = 4 ] || policy='{minimum_silos: 2}'
-    MINIMUM=$minimum COLLECTIVE=6 START=45 write_study $ROUNDS
+    MORE=${grid[secure]}
+    MORE="$MORE${mask[secure]}" MINIMUM=$minimum COLLECTIVE=6 START=45 write_study $ROUNDS
     { MINIMUM=$minimum settings $ROUNDS; echo "silos: [{name: site-a}, {name: b1}, {name: b2}, {name: site-c}]"
       echo "data: {source: csv, validation_fraction: 0.2, schema: schema.yaml, silo_tables: [{file: a.csv}, {file: b1.csv}, {file: b2.csv}, {file: c.csv}]}"; } >plain.yaml
     for site in a b c; do
@@ -246,12 +250,19 @@ judge_case() {
     check "$what: the audit finds nothing" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
     "$GRANARY" train plain.yaml --run replay --quiet --set round.replay=run/events.jsonl >/dev/null 2>&1
     check "$what: the model of a replay" equal "$(digest)" "$("$GRANARY" inspect --digest replay/model.h5 2>/dev/null)"
-    [ $minimum = 3 ] || check "$what: the model of one job" equal "$(digest)" "$expected"
+    [ $minimum = 3 ] || check "$what: the model of one job" equal "$(digest)" "${expected[secure]}"
 }
 
 make_parties
+columns='columns: [{name: glucose, type: number, range: [0, 1]}, {name: weightkg, type: number, range: [0, 1]}, {name: sick, type: label, categories: ["no", "yes"]}]'
 write_study $ROUNDS
-expected=$(one_job $ROUNDS)
+# Without and with secure sums: what the config of a study has, and what it has beyond one of plain sums.
+grid=('' 'aggregation: {grid: public, clip_norm: 1, weight_max: 200}')
+mask=('' $'\nsecure: {aggregation: true}')
+for secure in 0 1; do
+    MORE=${grid[secure]}
+    expected[secure]=$(one_job $ROUNDS)
+done
 coordinate pin --listen 127.0.0.1:0; first=$!
 for _ in $(seq 300); do grep -q "listening on port" pin.log && break; sleep 0.1; done
 kill -9 $first; wait $first 2>/dev/null
@@ -261,7 +272,7 @@ for ((case_seed = SEED; case_seed < SEED + CASES; case_seed++)); do
     began=$SECONDS before=$FAILED
     draw_case
     run_case 2>/dev/null
-    what="seed $case_seed, ${WAY[a]} ${WAY[b]}*$ranks ${WAY[c]}, at least $minimum,$told"
+    what="seed $case_seed, ${WAY[a]} ${WAY[b]}*$ranks ${WAY[c]}, at least $minimum,${mask[secure]:+ secure,}$told"
     judge_case 2>>"$SCRATCH/bash.err"
     kill -KILL "${LINK[@]}" 2>/dev/null; wait 2>/dev/null
     LINK=()
