@@ -508,7 +508,7 @@ static gr_status total_masked(struct gr_door *door, struct gr_aggregator *aggreg
     door->update = NULL;
     GR_TRY(gr_masked_begin(door->masking, GR_OK, &options, &door->update));
     GR_TRY(gr_aggregate_total(aggregator, mine, n_mine, n_members));
-    status = gr_comm_agree(door->comm, gr_masked_status(door->update));
+    status = gr_masked_agree(door->masking, gr_masked_status(door->update));
 out:
     return status;
 }

@@ -105,7 +105,7 @@ static gr_status take(struct gr_masked_entry *entry, struct gr_masking *masking,
     gr_masked_add(entry->sum, all_of(entry), entry->words);
     GR_TRY(gr_comm_sum_public(comm, entry->words, n)); /* behind their masks they tell nothing */
     entry->held = true;
-    GR_TRY(gr_comm_agree(comm, gr_masked_status(entry->sum)));
+    GR_TRY(gr_masked_agree(masking, gr_masked_status(entry->sum)));
     entry->agreed = true;
 out:
     return status;

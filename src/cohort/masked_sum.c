@@ -100,6 +100,23 @@ gr_status gr_masked_status(const struct gr_masked_sum *sum) {
     return sum->status == GR_OK ? GR_OK : gr_fail(sum->status, "%s", sum->message);
 }
 
+/* Another failure comes first, and is whose it is. */
+gr_status gr_masked_agree(const struct gr_masking *masking, gr_status mine) {
+    enum { NONE, TOO_FEW, FAILED };
+    gr_status status = GR_OK;
+    char message[GR_MESSAGE_MAX];
+    int64_t worst = mine == GR_OK ? NONE : mine == GR_STOPPED ? TOO_FEW : FAILED;
+    if (mine == GR_LOST) return GR_LOST;
+    snprintf(message, sizeof message, "%s", mine == GR_STOPPED ? gr_message() : "");
+    GR_TRY(gr_comm_max_public(masking->comm, &worst, 1));
+    if (worst == FAILED) GR_TRY(gr_comm_agree(masking->comm, mine == GR_STOPPED ? GR_OK : mine));
+    if (worst == TOO_FEW)
+        status = gr_fail(GR_STOPPED, "%s",
+                         message[0] ? message : "secure sum: too few parties are left; it is void");
+out:
+    return status;
+}
+
 /* One more party, by the process of `slot`. Beyond the greatest number it is counted only. */
 static void add_party(const struct gr_masking *masking, struct gr_masked_sum *sum,
                       const struct gr_public_key *key, int slot, bool mine[GR_SECURE_PARTIES_MAX]) {
@@ -312,7 +329,7 @@ gr_status gr_masked_begin(struct gr_masking *masking, gr_status mine,
     memcpy(terms.study, masking->study, sizeof terms.study);
     if (options->model) memcpy(terms.model, options->model, sizeof terms.model);
     if (mine == GR_OK) mine = create(masking, &terms, &sum);
-    GR_TRY(gr_comm_agree(masking->comm, mine));
+    GR_TRY(gr_masked_agree(masking, mine));
     assert(sum); /* mine was GR_OK */
     for (int step = GR_SECURE_STEP_ADVERTS; step <= GR_SECURE_STEP_SHARES; step++)
         GR_TRY(exchange(masking->comm, sum, sum->terms.n_parties, (enum gr_secure_step)step,
@@ -386,7 +403,7 @@ gr_status gr_masked_open(struct gr_masking *masking, struct gr_masked_sum *sum, 
     GR_TRY(exchange(comm, sum, n_parties, GR_SECURE_STEP_ROSTERS, words ? words : sum->words));
     if (sum && sum->status == GR_OK) fail_alone(sum, open_shares(sum));
     GR_TRY(exchange(comm, sum, n_parties, GR_SECURE_STEP_OPENINGS, words ? words : sum->words));
-    status = gr_comm_agree(comm, sum ? gr_masked_status(sum) : GR_OK);
+    status = gr_masked_agree(masking, sum ? gr_masked_status(sum) : GR_OK);
 out:
     gr_free(words);
     return status;

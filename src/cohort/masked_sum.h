@@ -68,6 +68,11 @@ gr_status gr_masked_begin(struct gr_masking *masking, gr_status mine,
 /* Not collective. Adds the masks of this process's parties to what it brings to the sum. Ranges
  * ascend. */
 void gr_masked_add(struct gr_masked_sum *sum, struct gr_stream_range range, void *words);
+/*
+ * Collective: gr_comm_agree for a sum. GR_STOPPED, that too few parties are left, is no failure of
+ * this rank's own: all end the sum with it, and no site leaves the study for it.
+ */
+gr_status gr_masked_agree(const struct gr_masking *masking, gr_status mine) GR_CHECKED;
 /* Not collective. This rank's failure so far, with its message. */
 gr_status gr_masked_status(const struct gr_masked_sum *sum) GR_CHECKED;
 /*

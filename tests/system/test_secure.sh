@@ -15,6 +15,11 @@ checkpoint: {every: 1}
 YAML
 { sed 's/name: plain/name: secure, rehearsal: true/' plain.yaml; echo 'secure: {aggregation: true}'; } >secure.yaml
 
+# wait_words WORDS FILE: until the file says so, at most 60 s.
+wait_words() {
+    for _ in $(seq 600); do grep -q "$1" "$2" && return 0; sleep 0.1; done
+    tail -n 5 "$2"; return 1
+}
 # on N NAME CONFIG WORDS...: a run on so many ranks; prints the digest of its model.
 on() {
     rm -rf "$2"
@@ -112,5 +117,23 @@ check "in words" grep -q "tells of 4611686018427387904 sums" join-a.log
 check "and the others' records stay" equal "$(cat own-?/trial/journal.jsonl.sums | grep -vc 4611686018427387904)" 0
 # shellcheck disable=SC2086
 kill $pids 2>/dev/null; wait
+
+# Of three sites two are too few to open a sum: they wait for the third, as below a quorum.
+MINIMUM=3 write_study 40
+fresh
+for site in a b c; do write_site $site '{folder: mail}' '{minimum_silos: 2}'; done
+check "the sites approve a study of fewer silos" approve_all
+expected=$(MINIMUM=3 one_job 40)
+coordinate folder --mailbox mail; coordinator=$!
+join a; a=$!
+join b; pids="$coordinator $!"
+join c; pids="$pids $!"
+check "rounds are done" round_reached 2
+kill -9 $a; wait $a 2>/dev/null
+check "below its threshold there is no sum" wait_words "expected 3" folder.log
+join a
+# shellcheck disable=SC2086
+check "the others have waited" ended $pids $!
+check "and the model is the same" equal "$(digest)" "$expected"
 
 finish
