@@ -88,7 +88,8 @@ gr_status gr_config_parse(const char *name, const char *text, size_t length,
  * its own.
  */
 bool gr_policy_holds(const struct gr_config *config);
-/* Not collective. The fewest silos whose sum may be known: policy.minimum_silos, or 1. */
+/* Not collective. The fewest silos whose sum may be known: policy.minimum_silos, with secure sums 3
+ * at least; where the policy does not hold 1. */
 uint32_t gr_policy_silos(const struct gr_config *config);
 /* Not collective. The parties of secure sums: the sites of a study's run, or else the silos. */
 uint32_t gr_secure_parties(const struct gr_config *config);

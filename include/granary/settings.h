@@ -615,7 +615,7 @@ struct gr_alerts_config {
  * (data.silo_tables, more than one): a table that is dealt to the silos is read by every process.
  */
 #define GR_POLICY_KEYS(X, in)                                                                      \
-    /* The fewest silos whose sum may be known. */                                                 \
+    /* The fewest silos whose sum may be known; with secure.aggregation 3 at least. */             \
     X##_WHOLE(in, minimum_silos, "2", DECIDES, 1, SILOS_MAX)                                    \
     /* The least and greatest values of a column may be told, for preprocess.scale min_max         \
      * without a range in the schema. */                                                           \

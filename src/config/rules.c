@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "privacy/secure_sum.h"
+
 /* A setting that was refused has a filler, about which no rule must speak: the user would read of a
  * value that nobody wrote. */
 bool gr_rule_sound(const struct gr_rule_context *r, const char *path) {
@@ -111,9 +113,13 @@ bool gr_policy_holds(const struct gr_config *config) {
     return config->data.silo_tables_count > 1;
 }
 
-/* 1: every sum may be known. */
+/* 1: every sum may be known. Parties of a secure sum that bring nothing hide nothing, so as many
+ * silos as it is of at least are in it. */
 uint32_t gr_policy_silos(const struct gr_config *config) {
-    return gr_policy_holds(config) ? config->policy.minimum_silos : 1;
+    const uint32_t least = config->policy.minimum_silos;
+    if (!gr_policy_holds(config)) return 1;
+    return config->secure.aggregation && least < GR_SECURE_PARTIES_MIN ? GR_SECURE_PARTIES_MIN
+                                                                       : least;
 }
 
 /* Rounds that could never be summed are refused before the first. */
@@ -122,9 +128,9 @@ static void check_policy(const struct gr_rule_context *r) {
     const uint32_t least = gr_policy_silos(config), drawn = config->round.participants;
     if (least < 2 || !gr_rule_sound(r, "policy.minimum_silos") || !gr_rule_sound(r, "data.silos"))
         return;
-    if (least > config->data.silos)
-        REFUSE(r, "policy.minimum_silos", "found %u, allowed at most the %u of data.silos", least,
-               config->data.silos);
+    if (config->policy.minimum_silos > config->data.silos)
+        REFUSE(r, "policy.minimum_silos", "found %u, allowed at most the %u of data.silos",
+               config->policy.minimum_silos, config->data.silos);
     else if (drawn > 0 && drawn < least && gr_rule_sound(r, "round.participants"))
         REFUSE(r, "round.participants",
                "found %u, allowed at least %u (policy.minimum_silos): the sum of fewer silos shows "

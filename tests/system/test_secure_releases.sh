@@ -97,6 +97,12 @@ sed 's/\[0, 5\]/[0, 0]/' schema.yaml >none.yaml
 check "no weight above 0" exits 78 "$GRANARY" train run.yaml --run light --set data.schema=none.yaml $secure
 check "is no range" says "columns[4].range: found no weight above 0, allowed [low, high] (type is weight)"
 
+# ---- too few silos in a sum -------------------------------------------------------------------------
+# shellcheck disable=SC2086
+check "rounds of two silos" exits 78 "$GRANARY" validate run.yaml $secure --set round.participants=2
+check "are refused, of three parties too" says "round.participants: found 2, allowed at least 3"
+check "plain ones are not" exits 0 "$GRANARY" validate run.yaml --set round.participants=2
+
 # ---- silos that sit out -----------------------------------------------------------------------------
 rows 4 >4.csv; sed -i '5s/^[0-9]*/old/' 4.csv
 sed -i 's/{file: 3.csv}/{file: 3.csv}, {file: 4.csv}/; s/{directory: own3}/{directory: own3}, {directory: own4}/' run.yaml
