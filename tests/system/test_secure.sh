@@ -98,6 +98,8 @@ join c; pids="$pids $!"
 check "three sites by https" ended $pids
 check "the model of the plain job" equal "$(digest)" "$expected"
 check "a site's journal says so" grep -q '"name":"update".*masked sum over 4 silos' own-a/trial/journal.jsonl
+check "of integers as well" bash -c 'grep -q "\"name\":\"training\".*masked sum over" "$0" && ! grep -E "\"name\":\"(training|scores|moments|findings|rows)\".*plain sum" "$0"' own-a/trial/journal.jsonl
+check "of a round two sums at least" test "$(grep -c ^begin own-a/trial/journal.jsonl.sums)" -ge 24
 check "its record of sums is whole" equal "$(cut -d' ' -f1 own-a/trial/journal.jsonl.sums | sort | uniq -c | awk '{print $1}' | sort -u | wc -l)" 1
 check "their counters rise" bash -c "grep ^begin own-c/trial/journal.jsonl.sums | cut -d' ' -f2 | sort -nuc"
 # shellcheck disable=SC2046
