@@ -108,10 +108,12 @@ static void give(struct secure_bench *bench, uint32_t p, struct gr_secure_messag
 }
 
 static void set_up(struct secure_bench *bench) {
+    counter++;
     struct gr_secure_terms terms = {.identities = identities,
                                     .n_parties = bench->n,
                                     .threshold = gr_secure_threshold_default(bench->n),
-                                    .counter = ++counter};
+                                    .part = counter, /* another sum, over other parties */
+                                    .counter = counter};
     struct gr_secure_message in, out;
     must(gr_secure_collector_create(&terms, &bench->collector));
     for (uint32_t p = 0; p < bench->n; p++) {
