@@ -151,8 +151,8 @@ out:
     return status;
 }
 
-/* Who took part stands in records that anybody may have edited since: they have to be as the run has
- * written them, and of a study as its coordinator has sealed them. */
+/* Who took part stands in records that anybody may have edited since: they have to be as the run
+ * has written them, and of a study as its coordinator has sealed them. */
 static gr_status check_records(const struct withdrawing *w) {
     const struct gr_audit_options audit = {.run_path = w->words->run_path,
                                            .study = w->words->study};

@@ -328,8 +328,8 @@ enum gr_release_secure gr_release_secure(enum gr_release id) {
 
 const char *gr_release_secure_text(enum gr_release_secure secure) {
     static const char *const text[] = {
-        [GR_SECURE_AS_IT_IS] = "as it is: it follows from config and schema, or tells nothing of "
-                               "rows",
+        [GR_SECURE_AS_IT_IS] = ("as it is: it follows from config and schema, or tells nothing of "
+                                "rows"),
         [GR_SECURE_MASKED] = "masked: nobody sees one party's part, only the sum",
         [GR_SECURE_BITS] = "masked: nobody sees one party's part, only whether any has it",
         [GR_SECURE_REFUSED] = "refused: it does not leave"};
