@@ -73,10 +73,10 @@ struct gr_aggregator {
     double total_weight, total_steps; /* steps times weights */
     bool steps;                       /* are added up */
     uint64_t examples;
-    struct gr_stage stage;             /* apply NULL: there is none */
-    bool staged; /* the total is as stages have left it, but for: */
+    struct gr_stage stage; /* apply NULL: there is none */
+    bool staged;           /* the total is as stages have left it, but for: */
     bool clear_riders;
-    size_t clear; /* elements from its beginning */
+    size_t clear;                      /* elements from its beginning */
     struct gr_public_grid grid;        /* clip_norm 0: exponents are agreed on */
     float *multiplier;                 /* with it: of each contribution of this sum; owned */
     size_t n_multipliers;              /* there is room for */
