@@ -36,7 +36,8 @@ static const struct {
      "t.yaml:5: learning_rate: found an unknown key, allowed run, data, silos, preprocess, model, "
      "train, "
      "round, "
-     "strategy, aggregation, secure, evaluate, stop, checkpoint, alerts, policy, faults; nearest is "
+     "strategy, aggregation, secure, evaluate, stop, checkpoint, alerts, policy, faults; nearest "
+     "is "
      "train.learning_rate"},
     {"evaluate: {epochs: 3}",
      "t.yaml:5: evaluate.epochs: found an unknown key, allowed every, metrics, per_silo, "
@@ -905,7 +906,8 @@ static const struct {
     {"rounds=3",
      "--set rounds: found an unknown key, allowed run, data, silos, preprocess, model, train, "
      "round, "
-     "strategy, aggregation, secure, evaluate, stop, checkpoint, alerts, policy, faults; nearest is "
+     "strategy, aggregation, secure, evaluate, stop, checkpoint, alerts, policy, faults; nearest "
+     "is "
      "run.rounds"},
     {"run=3", "--set run: found 3, allowed a section of name, seed, rounds, directory, placement, "
               "rehearsal"},
