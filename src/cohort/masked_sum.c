@@ -164,6 +164,13 @@ static gr_status settle_terms(const struct gr_masking *masking, struct gr_masked
     return gr_secure_terms_check(terms);
 }
 
+bool gr_masking_suffices(const struct gr_masking *masking) {
+    struct gr_masked_sum sum = {0};
+    bool mine[GR_SECURE_PARTIES_MAX] = {false};
+    find_parties(masking, &sum, mine);
+    return settle_terms(masking, &sum) == GR_OK;
+}
+
 static gr_status create_parties(const struct gr_masking *masking, struct gr_masked_sum *sum,
                                 const bool mine[GR_SECURE_PARTIES_MAX]) {
     gr_status status = GR_OK;

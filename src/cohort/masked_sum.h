@@ -37,6 +37,10 @@ gr_status gr_masking_join(struct gr_masking *masking, const struct gr_door_party
 /* Not collective. NULL accepted. */
 void gr_masking_free(struct gr_masking *masking);
 
+/* Not collective. Whether so many parties are there that a sum of theirs could be opened; the same
+ * on all ranks. */
+bool gr_masking_suffices(const struct gr_masking *masking);
+
 /* One sum, as this rank knows it. */
 struct gr_masked_sum {
     struct gr_secure_terms terms;

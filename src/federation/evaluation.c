@@ -524,6 +524,7 @@ gr_status gr_evaluate_outcome(struct gr_federation *f) {
     gr_door_begin(gr_cohort_door(f->cohort), GR_WORK_OUTCOME, best);
     f->scores->again = is_scored_again(f);
     if (f->scores->again) GR_TRY(gr_door_forget(gr_cohort_door(f->cohort), &told));
+    f->scores->again = !gr_door_can_mask(gr_cohort_door(f->cohort)) || f->scores->again;
     f->scores->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
     if (status != GR_LOST)
@@ -652,13 +653,16 @@ void gr_round_disclose(const struct gr_federation *f, struct gr_metrics *metrics
 /*
  * Collective, where a round may be scored again. Behind masks sums are read one by one, so those
  * who are left may have read some of them over others: then nothing of silos is in any that
- * follows. A policy that is not in force has nothing to withhold.
+ * follows. A policy that is not in force has nothing to withhold. Nor is anything of silos in them
+ * where too few are left for masks: the round has been trained, and is to be recorded.
  */
 static gr_status find_told(struct gr_federation *f) {
     struct gr_release_basis basis;
-    f->scores->again = false;
-    if (!gr_policy_holds(f->config) || gr_round_is_whole(f, &basis)) return GR_OK;
-    return gr_door_forget(gr_cohort_door(f->cohort), &f->scores->again);
+    struct gr_door *door = gr_cohort_door(f->cohort);
+    f->scores->again = !gr_door_can_mask(door);
+    if (f->scores->again || !gr_policy_holds(f->config) || gr_round_is_whole(f, &basis))
+        return GR_OK;
+    return gr_door_forget(door, &f->scores->again);
 }
 
 /* Collective. Whether the losses may be known of the silos in the sum; of a sealed roster some may
@@ -667,12 +671,12 @@ static gr_status allow_losses(struct gr_federation *f, bool *allowed) {
     const struct gr_door *door = gr_cohort_door(f->cohort);
     struct gr_release_basis basis;
     size_t n;
-    if (gr_round_is_whole(f, &basis)) {
-        *allowed = gr_release_suffices(door, basis);
-        return GR_OK;
-    }
     if (f->scores->again) {
         *allowed = false;
+        return GR_OK;
+    }
+    if (gr_round_is_whole(f, &basis)) {
+        *allowed = gr_release_suffices(door, basis);
         return GR_OK;
     }
     const struct gr_contribution *contributions = gr_training_contributions(f->training, &n);

@@ -78,6 +78,14 @@ check "and says why" says "the sum is void"
 check "nothing of it is used" equal "$(wc -l <void/metrics.jsonl)" 2
 check "with all of them it goes on" exits 0 on_ranks 8 train secure.yaml --quiet --run void --resume
 check "to the same model" equal "$("$GRANARY" inspect --digest void/model.h5)" "$plain"
+rm -rf unscored
+after=$(sed 's/unmask/evaluate/g' <<<"$three")
+check "three after the step: the run stops" exits 75 "$GRANARY" run -n 8 secure.yaml --restarts 0 --run unscored --set "faults=[$after]"
+check "the round is recorded" equal "$(wc -l <unscored/metrics.jsonl)" 3
+check "without a loss of silos" equal "$(tail -n 1 unscored/metrics.jsonl | grep -o '"train_loss":[^,]*')" '"train_loss":null'
+check "with all of them it goes on" exits 0 on_ranks 8 train secure.yaml --quiet --run unscored --resume
+check "to the model of the plain run by its events" equal "$("$GRANARY" inspect --digest unscored/model.h5)" \
+    "$(on 2 again plain.yaml --set round.replay=unscored/events.jsonl)"
 check "as few are no secure sum either" exits 75 "$GRANARY" run -n 4 secure.yaml --restarts 0 --run few --set data.silos=4 \
     --set 'faults=[{kind: kill, silo: 0, round: 2}, {kind: kill, silo: 1, round: 2}]'
 
