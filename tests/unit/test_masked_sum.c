@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A rank that has failed in a secure sum brings nothing to it: words without a mask do not leave. */
+/* A rank that has failed in a secure sum brings nothing to it: words without a mask do not leave.
+ */
 #include "cohort/masked_sum.h"
 
 #include "scratch.h"
