@@ -33,7 +33,8 @@ struct gr_door {
     struct gr_masked_sum *update; /* the latest of updates; owned */
     uint32_t round;               /* of which it is, or is to be */
     unsigned char model[GR_DIGEST_BYTES];
-    unsigned char total[GR_DIGEST_BYTES]; /* of the last that was opened */
+    unsigned char total[GR_DIGEST_BYTES]; /* of the last that was opened, as it was masked */
+    bool digested;                        /* it is that of `update` */
 };
 
 gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
@@ -513,6 +514,7 @@ static gr_status total_masked(struct gr_door *door, struct gr_aggregator *aggreg
         .release = GR_RELEASE_UPDATE, .round = door->round, .model = door->model};
     gr_masked_free(door->update);
     door->update = NULL;
+    door->digested = false;
     GR_TRY(gr_masked_begin(door->masking, GR_OK, &options, &door->update));
     GR_TRY(gr_aggregate_total(aggregator, mine, n_mine, n_members));
     status = gr_masked_agree(door->masking, gr_masked_status(door->update));
@@ -546,7 +548,9 @@ gr_status gr_release_open(struct gr_door *door, struct gr_aggregator *aggregator
     if (facts[PARTIES] < GR_SECURE_PARTIES_MIN || facts[PARTIES] > GR_SECURE_PARTIES_MAX)
         return gr_fail(GR_ERROR_INTERNAL, "a masked sum of %lld parties",
                        (long long)facts[PARTIES]);
-    if (needs) digest_total(aggregator, door->total);
+    /* Before the first try: one that a loss has ended may have taken masks off a part. */
+    if (needs && !door->digested) digest_total(aggregator, door->total);
+    door->digested = door->digested || needs;
     GR_TRY(gr_masked_open(door->masking, door->update, again ? (uint32_t)facts[PARTIES] : 0,
                           door->total));
     if (needs)
