@@ -303,8 +303,7 @@ out:
 
 /* ---- keys ----------------------------------------------------------------------------------- */
 
-/* Not collective. All that the sum needs of this rank's memory. *n_parties: too many, or too few,
- * where the terms are refused. */
+/* Not collective. All that the sum needs of this rank's memory. */
 static gr_status create(const struct gr_masking *masking, const struct gr_secure_terms *terms,
                         struct gr_masked_sum **out) {
     gr_status status = GR_OK;

@@ -241,7 +241,7 @@ static gr_status settle(struct gr_federation *f) {
         f->round->roster.phase == GR_PHASE_SEALED || f->round->roster.phase == GR_PHASE_COMMITTED;
     const bool due = sealed && !f->round->roster.need_state &&
                      gr_server_rounds(f->server) < f->round->roster.round;
-    if (sealed) GR_TRY(gr_release_open(gr_cohort_door(f->cohort), f->round->aggregator, due, true));
+    if (sealed) GR_TRY(unmask(f, due, true));
     if (f->round->roster.need_state) {
         /* Updates and sums here belong to a round that the others go on with alone. */
         gr_training_discard(f);
