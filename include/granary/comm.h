@@ -589,6 +589,8 @@ struct gr_stage {
     void (*apply)(void *context, struct gr_stage_key key, void *words, size_t width,
                   size_t n); /* NULL: there is no stage */
     void *context;           /* borrowed */
+    /* Of a removal, for rehearsals: some of it is off, on this rank at least. NULL: none. */
+    void (*midway)(void *context);
 };
 struct gr_aggregator_options {
     enum gr_encoding encoding;

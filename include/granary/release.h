@@ -107,7 +107,8 @@ const char *gr_release_when_text(enum gr_release_when when);
 /* ---- the door ---------------------------------------------------------------------------------
  */
 
-struct gr_door; /* opaque: comm, policy, ledger */
+struct gr_door;   /* opaque: comm, policy, ledger */
+struct gr_cohort; /* opaque: of cohort.h, with its door */
 
 /* Not collective. comm and config are borrowed until gr_door_free. */
 gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
@@ -230,7 +231,7 @@ gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregat
  * their masks off it, and it may be decoded; else nothing. needs: this rank holds it, and has not
  * done so yet; again: it may be that others have, before a loss. Errors: as of gr_masked_open.
  */
-gr_status gr_release_open(struct gr_door *door, struct gr_aggregator *aggregator, bool needs,
+gr_status gr_release_open(struct gr_cohort *cohort, struct gr_aggregator *aggregator, bool needs,
                           bool again) GR_CHECKED;
 
 /* Not collective. Notes values that leave with another release, in a message or in a file. */

@@ -657,6 +657,8 @@ enum gr_fault_kind { GR_FAULT_KIND_WORDS(GR_VALUE) };
     WORD(GR_POINT_SEAL, "seal")                                                                    \
     /* The sum is agreed on, before its masks are taken off, if it has any. */                     \
     WORD(GR_POINT_UNMASK, "unmask")                                                                \
+    /* Some of its masks are off, those of a first segment or, by a rank alone, of the riders. */  \
+    WORD(GR_POINT_UNMASKING, "unmasking")                                                          \
     /* Before it is decoded and the step taken. */                                                 \
     WORD(GR_POINT_COMMIT, "commit")                                                                \
     /* After the step. */                                                                          \

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cohort/cohort_parts.h"
 #include "cohort/masked_page.h"
 #include "store/lanes.h"
 
@@ -494,12 +495,17 @@ static void add_masks(void *context, struct gr_stage_key key, void *words, size_
 
 static void take_masks_off(void *context, struct gr_stage_key key, void *words, size_t width,
                            size_t n) {
-    const struct gr_door *door = context;
-    gr_masked_remove(door->update, range_of(key, width, n), words);
+    const struct gr_cohort *cohort = context;
+    gr_masked_remove(cohort->door->update, range_of(key, width, n), words);
+}
+
+static void inject_midway(void *context) {
+    struct gr_cohort *cohort = context;
+    gr_inject_fault(cohort, cohort->door->round, GR_POINT_UNMASKING);
 }
 
 struct gr_stage gr_door_stage(struct gr_door *door) {
-    return (struct gr_stage){door->masking ? add_masks : NULL, door};
+    return (struct gr_stage){.apply = door->masking ? add_masks : NULL, .context = door};
 }
 
 /*
@@ -536,11 +542,12 @@ static void digest_total(const struct gr_aggregator *aggregator,
 
 /* Of those who have opened it before a loss all masks are off, and their signatures are brought
  * again. */
-gr_status gr_release_open(struct gr_door *door, struct gr_aggregator *aggregator, bool needs,
+gr_status gr_release_open(struct gr_cohort *cohort, struct gr_aggregator *aggregator, bool needs,
                           bool again) {
     enum { NEEDED, PARTIES, FACTS };
     gr_status status = GR_OK;
-    const struct gr_stage remove = {take_masks_off, door};
+    struct gr_door *door = cohort->door;
+    const struct gr_stage remove = {take_masks_off, cohort, inject_midway};
     int64_t facts[FACTS] = {needs, door->update ? door->update->terms.n_parties : 0};
     if (!door->masking) return GR_OK;
     if (again) GR_TRY(gr_comm_max_public(door->comm, facts, FACTS));

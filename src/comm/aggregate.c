@@ -688,6 +688,7 @@ static gr_status take_off_riders(struct gr_aggregator *aggregator, const struct 
 gr_status gr_aggregate_unstage(struct gr_aggregator *aggregator, const struct gr_stage *remove) {
     const gr_status status = take_off_riders(aggregator, remove);
     if (status != GR_OK) return status;
+    if (remove->midway) remove->midway(remove->context);
     take_off(aggregator, remove, aggregator->clear, aggregator->size,
              total_of(aggregator, aggregator->clear));
     aggregator->staged = false;
@@ -722,8 +723,10 @@ gr_status gr_aggregate_unstage_together(struct gr_aggregator *aggregator,
     assert(aggregator->made && aggregator->epoch == comm->epoch);
     if (comm->node_size == 1) return gr_aggregate_unstage(aggregator, remove);
     GR_TRY(take_off_riders(aggregator, remove)); /* the same on all ranks */
-    for (size_t k = 0; k < aggregator->n_segments; k++)
+    for (size_t k = 0; k < aggregator->n_segments; k++) {
         GR_TRY(unstage_segment(aggregator, remove, k));
+        if (remove->midway) remove->midway(remove->context);
+    }
     GR_TRY(gr_node_barrier(comm, "masks to be taken off")); /* the slots are used again */
     aggregator->staged = false;
 out:

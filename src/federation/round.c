@@ -178,7 +178,7 @@ static gr_status unmask(struct gr_federation *f, bool due, bool again) {
     struct gr_round *round = f->round;
     struct gr_door *door = gr_cohort_door(f->cohort);
     struct gr_digest digest;
-    gr_status status = gr_release_open(door, round->aggregator, due, again);
+    gr_status status = gr_release_open(f->cohort, round->aggregator, due, again);
     if (status != GR_OK || !due || !gr_door_masks(door)) return status;
     gr_digest_start(&digest);
     gr_digest_add(&digest, round->model, sizeof round->model);

@@ -129,7 +129,7 @@ static bool is_here(const struct gr_comm *comm, uint32_t silo) {
 static gr_status decode(struct gr_comm *comm, const struct source *source, float *mean) {
     gr_status status = gr_comm_agree(comm, GR_OK);
     if (status == GR_OK && source->staged)
-        status = gr_aggregate_unstage(source->aggregator, &(struct gr_stage){leave, NULL});
+        status = gr_aggregate_unstage(source->aggregator, &(struct gr_stage){.apply = leave});
     for (size_t v = 0; v < source->n_vectors && status == GR_OK; v++)
         gr_aggregate_decode(source->aggregator, v, 0, mean + v * source->size, source->size);
     return status;

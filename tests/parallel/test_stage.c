@@ -179,7 +179,7 @@ static gr_status add_up(struct gr_comm *comm, struct gr_aggregator *aggregator, 
     if (status == GR_OK) status = gr_comm_agree(comm, GR_OK);
     if (status == GR_OK && stage)
         status = (shift > 0 ? gr_aggregate_unstage : gr_aggregate_unstage_together)(
-            aggregator, &(struct gr_stage){take_off, stage});
+            aggregator, &(struct gr_stage){.apply = take_off, .context = stage});
     if (status != GR_OK) return status;
     for (size_t v = 0; v < n_vectors; v++)
         gr_aggregate_decode(aggregator, v, 0, sums->mean + v * sums->layout.size,
@@ -197,7 +197,7 @@ static gr_status create(struct gr_comm *comm, const struct sums *sums, int c, st
         .n_vectors = sums_of[c].n_vectors,
         .steps = true};
     if (stage) {
-        options.stage = (struct gr_stage){apply, stage};
+        options.stage = (struct gr_stage){.apply = apply, .context = stage};
         stage->rank = (uint32_t)gr_comm_rank(comm);
         stage->ranks = (uint32_t)gr_comm_size(comm);
         /* Of the last vector; each begins with a block. */

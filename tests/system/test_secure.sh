@@ -41,17 +41,27 @@ for words in 'aggregation.encoding=ring64' 'strategy={name: fedadam}' 'strategy=
 done
 
 # ---- who is lost ---------------------------------------------------------------------------------------
-# lost NAME FAULTS: a run of eight ranks with these faults has the model of the plain one by its events.
+# lost NAME FAULTS WORDS...: a run of eight ranks with these faults has the model of the plain one by its
+# events.
 lost() {
     local found
-    found=$(on 8 lost secure.yaml --set "faults=[$2]")
-    check "$1" equal "$found" "$(on 2 again plain.yaml --set round.replay=lost/events.jsonl)"
+    found=$(on 8 lost secure.yaml --set "faults=[$2]" "${@:3}")
+    check "$1" equal "$found" "$(on 2 again plain.yaml --set round.replay=lost/events.jsonl "${@:3}")"
 }
 for point in train aggregate seal unmask commit score record; do
     lost "one before $point" "{kind: kill, silo: 5, round: 2, point: $point}"
 done
 lost "rank 0 and another at the unmasking" "{kind: kill, silo: 0, round: 2, point: unmask}, {kind: kill, silo: 7, round: 2, point: unmask}"
 lost "one before the sum, another in the recovery" "{kind: kill, silo: 3, round: 2, point: aggregate}, {kind: kill, silo: 4, round: 2, point: recover}"
+# A sum of two segments: who is left of the node has the masks off one of them, or off the riders alone;
+# the other nodes have them all off, and all go on with one model.
+two='model.hidden=[1300, 150]'
+for node in 0 1 2 3; do
+    lost "one between two segments, by $node" "{kind: kill, silo: 5, round: 2, point: unmasking}" \
+        --set "$two" --set aggregation.ranks_per_node=$node
+done
+lost "and another in the recovery" "{kind: kill, silo: 5, round: 2, point: unmasking}, {kind: kill, silo: 2, round: 2, point: recover}" \
+    --set "$two" --set aggregation.ranks_per_node=3
 lost "one that comes back" "{kind: stop, silo: 5, round: 2, point: train, seconds: 12}"
 
 # ---- who is lost between the sums of a round, of silos with tables of their own ------------------------

@@ -7,7 +7,8 @@
 #define FAULT_KEYS "kind, silo, round, point, after_s, seconds"
 #define KINDS      "allowed kill, stop, delay, slow, nan, explode or corrupt"
 #define POINTS                                                                                     \
-    "allowed train, ready, aggregate, seal, unmask, commit, evaluate, losses, score, record, "     \
+    "allowed train, ready, aggregate, seal, unmask, unmasking, commit, evaluate, losses, score, "  \
+    "record, "                                                                                     \
     "checkpoint, write, recover, load, compare, fit, dictionary, count, open, fingerprint or "     \
     "start"
 
