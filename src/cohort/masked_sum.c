@@ -149,7 +149,7 @@ static void find_parties(const struct gr_masking *masking, struct gr_masked_sum 
 }
 
 /* The threshold is of the whole federation, whoever is there: else whoever says that parties are
- * away could lower it. */
+ * away could lower it. A lower one than the fewest parties of any sum is of openings alone. */
 static gr_status settle_terms(const struct gr_masking *masking, struct gr_masked_sum *sum) {
     struct gr_secure_terms *terms = &sum->terms;
     const uint32_t all =
@@ -157,10 +157,12 @@ static gr_status settle_terms(const struct gr_masking *masking, struct gr_masked
     terms->identities = sum->identities;
     terms->threshold = gr_secure_threshold(masking->config, all);
     terms->colluding = masking->config->secure.colluding;
-    if (terms->n_parties < terms->threshold)
+    const uint32_t least =
+        terms->threshold > GR_SECURE_PARTIES_MIN ? terms->threshold : GR_SECURE_PARTIES_MIN;
+    if (terms->n_parties < least)
         return gr_fail(GR_STOPPED,
                        "secure sum: %u of %u parties are there, expected %u (secure.threshold)",
-                       terms->n_parties, all, terms->threshold);
+                       terms->n_parties, all, least);
     return gr_secure_terms_check(terms);
 }
 

@@ -96,6 +96,11 @@ check "without a loss of silos" equal "$(tail -n 1 unscored/metrics.jsonl | grep
 check "with all of them it goes on" exits 0 on_ranks 8 train secure.yaml --quiet --run unscored --resume
 check "to the model of the plain run by its events" equal "$("$GRANARY" inspect --digest unscored/model.h5)" \
     "$(on 2 again plain.yaml --set round.replay=unscored/events.jsonl)"
+check "of two there is no sum, whatever may open it" exits 75 "$GRANARY" run -n 3 secure.yaml --restarts 0 --run two \
+    --set data.silos=3 --set secure.threshold=2 --set 'faults=[{kind: kill, silo: 0, round: 2}]'
+check "and it says so" says "2 of 3 parties are there, expected 3"
+check "with all of them it goes on" exits 0 on_ranks 3 train secure.yaml --quiet --run two --resume \
+    --set data.silos=3 --set secure.threshold=2
 check "as few are no secure sum either" exits 75 "$GRANARY" run -n 4 secure.yaml --restarts 0 --run few --set data.silos=4 \
     --set 'faults=[{kind: kill, silo: 0, round: 2}, {kind: kill, silo: 1, round: 2}]'
 
