@@ -84,7 +84,7 @@ help:
 	@echo 'make deps         install what is missing (Debian), or say what to install'
 	@echo 'make demo         build, and train on Fashion-MNIST across 8 silos'
 	@echo 'make test         all tests                make test-quick   those that take under a minute'
-	@echo 'make soak         training with random faults: N=500 SEED=1 SOAK=shm|tcp|early JOBS=2'
+	@echo 'make soak         training with random faults: N=500 SEED=1 SOAK=shm|tcp|early|secure JOBS=2'
 	@echo 'make soak-sites   studies of several sites with random faults: N=500 SEED=1 JOBS=2'
 	@echo 'make test-sites   a study of four accounts and networks, recorded, and its faults (root)'
 	@echo 'make test-hosts   faults across several hosts, emulated (root)'
@@ -206,7 +206,7 @@ test: tests
 	tests/run.sh $(BUILD) all
 test-quick: tests
 	tests/run.sh $(BUILD) quick
-# make soak N=500 SEED=1 SOAK=shm|tcp|early [JOBS=2]; each case is repeated alone by its seed
+# make soak N=500 SEED=1 SOAK=shm|tcp|early|secure [JOBS=2]; each case is repeated alone by its seed
 N    ?= 500
 SEED ?= 1
 SOAK ?= shm

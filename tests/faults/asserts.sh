@@ -97,7 +97,7 @@ unsealed() {
         IFS=: read -r kind silo round point after seconds <<<"$fault"
         case $kind:$point:$after in
         nan:* | explode:* | corrupt:*) ;;
-        *:seal:0 | *:commit:0 | *:evaluate:0 | *:score:0) echo "$round" ;;
+        *:seal:0 | *:unmask:0 | *:unmasking:0 | *:commit:0 | *:evaluate:0 | *:losses:0 | *:score:0) echo "$round" ;;
         *:train:0 | *:ready:0 | *:aggregate:0 | *:record:0 | *:checkpoint:0) ;;
         *) for ((r = round; r <= ROUNDS; r++)); do echo "$r"; done ;;
         esac
@@ -197,7 +197,7 @@ absent() {
         END { told(rounds) }' "$CASE/run/events.jsonl" | sort -u -k1,1n -k2,2n
 }
 # Whether a fault strikes after its round's roster has been sealed.
-is_sealed() { case $1 in commit | evaluate | score | record | checkpoint) ;; *) return 1 ;; esac; }
+is_sealed() { case $1 in unmask | unmasking | commit | evaluate | losses | score | record | checkpoint) ;; *) return 1 ;; esac; }
 # What the faults allow to be missing and what they demand, a line "round silo may|must" each; and
 # who must be there, "round silo there": whoever is lost after the seal, if he is there till then.
 expected_absent() {

@@ -1,11 +1,12 @@
 # shellcheck shell=bash
 # One run with faults on this machine, from its settings to what it must have left. Sourced by
 # driver.sh, which sets
-#   NAME REPEAT MODE (shm|tcp|early) SEED RANKS SILOS ROUNDS FAULTS END (finished|stopped)
+#   NAME REPEAT MODE (shm|tcp|early) SEED RANKS SILOS ROUNDS FAULTS END (finished|stopped|either)
 #   VICTIM SIGNAL MOMENT  with MODE early: the rank that is struck, how, seconds after it began
 #   AGGREGATION  words of that section
 #   SETTINGS  lines of YAML, "section: {...}", added to the config; SAMPLED
-#   OVERRIDES words for the run with faults, LASTING those of them for its resumption and its replay
+#   OVERRIDES words for the run with faults, LASTING those of them for its resumption and its replay,
+#   REPLAYED words for the replay alone
 . "$TESTS/environment.sh"
 . "$TESTS/faults/asserts.sh"
 LIMIT=${FAULTS_LIMIT_S:-60} # seconds until a run counts as hanging
@@ -107,6 +108,11 @@ case_run() {
         begin "${command[@]}"
         await "$LIMIT"
     fi
+    if [ "$END" = either ]; then
+        SAMPLED=1 # nor is it known who was in a round that was void
+        END=finished
+        [ "$(outcome "$CASE/run")" != stopped ] || END=stopped
+    fi
     # mpirun --enable-recovery ends with 0 however its ranks end.
     [ "$END" = finished ] || CODE_COUNTS=
     assert_ended "$END"
@@ -122,7 +128,7 @@ case_run() {
     if [ "$(outcome "$CASE/run")" = finished ] && [ -z "$HUNG" ]; then
         assert_records
         # shellcheck disable=SC2086
-        train 2 "$CASE/base.yaml" $lasting --set round.replay="$CASE/run/events.jsonl" --run "$CASE/replay"
+        train 2 "$CASE/base.yaml" $lasting ${REPLAYED:-} --set round.replay="$CASE/run/events.jsonl" --run "$CASE/replay"
         assert_digest "${command[@]}"
         assert_absent
     fi

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # One training run with one or two faults, and what it must have left.
 #   driver.sh SEED [shm|tcp]          ranks, silos, settings and faults drawn from the seed
+#   driver.sh SEED secure             the same in shared memory with secure sums, whose model is that of
+#                                     plain ones; where too few may be left the run may also stop
 #   driver.sh SEED early              a rank is struck from outside at any moment from its first on:
 #                                     in the start, while data are loaded and fitted, in early rounds
 #   driver.sh [shm|tcp] --ranks N --silos N [--set S.K=V]... [--end finished|stopped]
@@ -34,7 +36,8 @@ draw_fault() {
     case $kind in
     nan | explode) point=train ;;
     corrupt) point=checkpoint ;;
-    *) pick train ready aggregate seal commit evaluate score record checkpoint; point=${point:-$drawn} ;;
+    *) # shellcheck disable=SC2086
+        pick train ready aggregate seal commit evaluate score record checkpoint $more_points; point=${point:-$drawn} ;;
     esac
     case $kind in
     kill | stop | pause) # half of them strike up to 5 ms later: inside a collective
@@ -76,6 +79,30 @@ draw_case() {
     else draw_fault "$other" "$round" "" $kinds; fi
 }
 
+# may_be_lost: silos of all ranks that are struck.
+may_be_lost() {
+    local fault silo other hosts='' n=0
+    for fault in $FAULTS; do
+        IFS=: read -r _ silo _ <<<"$fault"
+        hosts+=" $(host_of "$silo") "
+    done
+    for ((other = 0; other < SILOS; other++)); do
+        [[ $hosts != *" $(host_of "$other") "* ]] || n=$((n + 1))
+    done
+    echo $n
+}
+draw_secure() {
+    local least
+    more_points="unmask unmasking losses"
+    draw_case
+    pick $((SILOS / 2 + 1)) $((SILOS * 2 / 3 + 1)); least=$drawn
+    SETTINGS+=$'\n'"secure: {aggregation: true, threshold: $least}"
+    AGGREGATION+=", grid: public, clip_norm: 1, weight_max: 60"
+    REPLAYED="--set secure.aggregation=false --set secure.threshold=0"
+    # Of two no sum is secure, whatever the threshold.
+    [ $((SILOS - $(may_be_lost))) -ge $((least < 3 ? 3 : least)) ] || END=either
+}
+
 # Data that take a while to be made and fitted, and whom to strike how, milliseconds after it began.
 draw_early() {
     state=$SEED; draw 2; state=$((state ^ drawn << 40 ^ SEED << 20))
@@ -90,12 +117,16 @@ draw_early() {
     draw 1000; MOMENT=$(printf '%d.%03d' $((drawn / 1000)) $((drawn % 1000)))
 }
 
-MODE=shm SEED=1 RANKS=3 SILOS=3 ROUNDS=6 FAULTS="" END=finished SAMPLED="" OVERRIDES="" LASTING="" AGGREGATION="" every=1
+MODE=shm SEED=1 RANKS=3 SILOS=3 ROUNDS=6 FAULTS="" END=finished SAMPLED="" OVERRIDES="" LASTING="" REPLAYED="" AGGREGATION="" every=1 more_points=""
 SETTINGS=$'model: {type: mlp, hidden: [8]}\ncheckpoint: {every: 1, keep: 2}'
 case ${1:-} in
 [0-9]*)
     SEED=$1 MODE=${2:-shm} NAME="seed $1 $MODE"
-    if [ "$MODE" = early ]; then draw_early; else draw_case; fi
+    case $MODE in
+    early) draw_early ;;
+    secure) draw_secure; MODE=shm ;;
+    *) draw_case ;;
+    esac
     ;;
 *)
     NAME="$*"

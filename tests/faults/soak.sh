@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Many runs with faults, some at a time.
-#   soak.sh N SEED shm|tcp|early [JOBS]  the cases SEED to SEED + N - 1 of driver.sh
+#   soak.sh N SEED shm|tcp|early|secure [JOBS]  the cases SEED to SEED + N - 1 of driver.sh
 #   soak.sh --list FILE [JOBS]        a line of driver.sh's arguments each
 # Failures as they come, progress each 50, what the endings were; last line "N passed, N failed".
 set -u
@@ -12,7 +12,7 @@ limit=0
 if [ "${1:-}" = --list ]; then
     cases=$(grep -v '^ *\(#\|$\)' "$2") jobs=${3:-2}
 else
-    [ $# -ge 3 ] || { echo "usage: soak.sh N SEED shm|tcp|early [JOBS]" >&2; exit 64; }
+    [ $# -ge 3 ] || { echo "usage: soak.sh N SEED shm|tcp|early|secure [JOBS]" >&2; exit 64; }
     cases=$(seq "$2" $(($2 + $1 - 1)) | sed "s/$/ $3/") jobs=${4:-2}
     [ "$3" != tcp ] || limit=1
 fi
