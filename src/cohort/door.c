@@ -541,7 +541,8 @@ static void digest_total(const struct gr_aggregator *aggregator,
 }
 
 /* Of those who have opened it before a loss all masks are off, and their signatures are brought
- * again. */
+ * again. A member without the sum would have to be told of how many parties it is: there is none
+ * today, for whoever asks to be taken in waits while a loss is recovered from. */
 gr_status gr_release_open(struct gr_cohort *cohort, struct gr_aggregator *aggregator, bool needs,
                           bool again) {
     enum { NEEDED, PARTIES, FACTS };
