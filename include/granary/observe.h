@@ -143,7 +143,8 @@ size_t gr_events_behind(const struct gr_events_file *file);
 void gr_events_head(const struct gr_events_file *file, struct gr_head *out);
 
 /*
- * The silos that did not take part in a run, by its events, to be replayed: event "partial" of
+ * The silos that did not take part in a run, by its events, to be replayed. Event "void" of round r
+ * says that nobody's update was taken in it. Event "partial" of
  * round r has the member "absent", a list of silos that were selected and are not in the sum:
  * "silo-017", or "silo-000..silo-499" for all of these, "silo-000..silo-998/2" for every second.
  * With "stands" it is of the rounds that follow as well, to the next "partial". Without, of its own
@@ -176,6 +177,8 @@ void gr_replay_lost(const struct gr_replay *replay, struct gr_flags *lost);
 /* Not collective. Sets the flags of silos that no stretch of the run began with. never: n_silos
  * flags, cleared first. */
 void gr_replay_never(const struct gr_replay *replay, struct gr_flags *never);
+/* Not collective. Whether the round was void. */
+bool gr_replay_void(const struct gr_replay *replay, uint32_t round);
 /* Not collective. How many silos the study had in a round, by the member "silos" of the event that
  * opened the stretch; those behind them were not there, nor in the draw. */
 uint32_t gr_replay_silos(const struct gr_replay *replay, uint32_t round);

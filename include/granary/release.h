@@ -143,12 +143,12 @@ void gr_door_begin(struct gr_door *door, enum gr_door_work work, uint32_t number
  * is a silo's must be in none that follow: the difference would tell those who are in one of them.
  */
 gr_status gr_door_forget(struct gr_door *door, bool *told) GR_CHECKED;
-/*
- * Not collective, behind gr_door_begin, and the same on all ranks. Whether sums of this work can be
- * masked: with too few parties they cannot, and what follows of it leaves in the clear, so the
- * caller brings nothing of silos. True without secure sums.
- */
-bool gr_door_can_mask(struct gr_door *door);
+/* Not collective. Whether so many parties are there that a masked sum of theirs could be opened;
+ * the same on all ranks. True without secure sums; false leaves a message. */
+bool gr_door_suffices(const struct gr_door *door);
+/* Not collective, behind gr_door_begin, and on all ranks. The sums of this work that follow leave
+ * without masks, and the caller brings nothing of silos to them. */
+void gr_door_bare(struct gr_door *door);
 /* Not collective. What an aggregator's contributions pass; none without secure sums. */
 struct gr_stage gr_door_stage(struct gr_door *door);
 /* Not collective. Before gr_release_update: the round, and the digest of the model on which its

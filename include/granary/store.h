@@ -40,7 +40,8 @@ struct gr_evidence {
 
 /* The contents of a checkpoint; all pointers borrowed, vectors of layout->size floats. */
 struct gr_state {
-    uint32_t round; /* rounds completed */
+    uint32_t round;       /* rounds completed */
+    uint32_t void_rounds; /* so many of them, at the end, were void */
     const struct gr_layout *layout;
     float *parameters;
     size_t n_server; /* vectors of server state, e.g. 1 for FedAvgM */

@@ -76,9 +76,12 @@ bool gr_door_masks(const struct gr_door *door) {
     return door->masking != NULL;
 }
 
-bool gr_door_can_mask(struct gr_door *door) {
-    door->bare = door->masking && !gr_masking_suffices(door->masking);
-    return !door->bare;
+bool gr_door_suffices(const struct gr_door *door) {
+    return !door->masking || gr_masking_suffices(door->masking);
+}
+
+void gr_door_bare(struct gr_door *door) {
+    door->bare = true;
 }
 
 void gr_door_begin(struct gr_door *door, enum gr_door_work work, uint32_t number) {

@@ -73,9 +73,10 @@ void gr_best_resume(struct gr_best *best, const struct gr_state *state) {
 }
 
 /* Rounds evaluated for other reasons, as the last one before a signal, do not count: an undisturbed
- * run has not got them. */
+ * run has not got them. Nor do void ones, which have no score. */
 static bool counts(const struct gr_federation *f) {
-    return f->best->parameters && gr_server_rounds(f->server) % f->config->evaluate.every == 0;
+    return f->best->parameters && gr_server_rounds(f->server) % f->config->evaluate.every == 0 &&
+           !gr_round_is_void(f);
 }
 
 /*
@@ -158,7 +159,7 @@ uint32_t gr_best_round(const struct gr_federation *f) {
  */
 void gr_federation_outcome(struct gr_federation *f, struct gr_state *out) {
     gr_federation_state(f, out);
-    out->n_class_counts = out->n_silos = 0; /* a model goes to others */
+    out->n_class_counts = out->n_silos = out->void_rounds = 0; /* a model goes to others */
     if (!f->best->parameters) return;
     out->n_server--; /* the best one is the model itself */
     if (out->best_round == 0) return;

@@ -42,6 +42,7 @@ struct gr_scores {
     bool withheld;       /* the total: too few silos or rows stand behind it */
     bool silos_withheld; /* silos' scores, likewise */
     bool again;          /* the same model has been scored before, over other members */
+    bool left_out;       /* nothing of silos is in the sums: too few parties were left for masks */
 };
 
 /*
@@ -121,6 +122,10 @@ struct gr_accumulator *gr_scores_spare(struct gr_scores *scores) {
     return scores->silo_accumulator;
 }
 
+bool gr_scores_left_out(const struct gr_federation *f) {
+    return f->scores->left_out && !gr_round_is_void(f);
+}
+
 uint32_t gr_scores_epoch(const struct gr_scores *scores) {
     return scores->epoch;
 }
@@ -134,6 +139,7 @@ gr_status gr_scores_share(struct gr_federation *f) {
     gr_status status = GR_OK;
     if (gr_round_roster(f)->phase != GR_PHASE_SCORED) return GR_OK;
     GR_TRY(gr_comm_broadcast(f->comm, &f->scores->epoch, sizeof f->scores->epoch));
+    GR_TRY(gr_comm_broadcast(f->comm, &f->scores->left_out, sizeof f->scores->left_out));
     status = gr_comm_broadcast(f->comm, &f->scores->sums, sizeof f->scores->sums);
 out:
     return status;
@@ -167,6 +173,7 @@ static bool is_last(const struct gr_federation *f) {
  */
 static bool evaluation_due(const struct gr_federation *f) {
     const uint32_t every = f->config->evaluate.every;
+    if (gr_round_is_void(f)) return false; /* the model is the one before */
     return gr_release_leaves(GR_RELEASE_SCORES, f->config) &&
            (gr_server_rounds(f->server) % every == 0 || is_last(f));
 }
@@ -506,25 +513,17 @@ static bool is_scored_again(const struct gr_federation *f) {
     return gr_policy_holds(f->config) && gr_best_epoch(f->best) != gr_comm_epoch(f->comm);
 }
 
-/*
- * The last round's model has been evaluated already; only where an earlier model is kept is there
- * anything to do. Called in the loop of end_together (run.c), so it may be repeated after a loss.
- */
-gr_status gr_evaluate_outcome(struct gr_federation *f) {
+/* Too few parties are left for masks: what follows is without anything of silos. */
+static void leave_out(struct gr_federation *f) {
+    gr_door_bare(gr_cohort_door(f->cohort));
+    f->scores->again = f->scores->left_out = true;
+}
+
+/* Collective. The best model, up to its seal. GR_STOPPED: too few parties are left. */
+static gr_status score_outcome(struct gr_federation *f, uint32_t best) {
     gr_status status = GR_OK;
     struct gr_round_sums sums = {0};
     int64_t values[ROUND_SUMS];
-    bool told;
-    const uint32_t best = gr_best_round(f);
-    if (best == 0 || best == gr_server_rounds(f->server)) return GR_OK;
-    /* Scored before somebody was lost: the totals are here. */
-    if (gr_round_roster(f)->phase == GR_PHASE_SCORED &&
-        gr_round_roster(f)->round > gr_server_rounds(f->server))
-        return GR_OK;
-    gr_door_begin(gr_cohort_door(f->cohort), GR_WORK_OUTCOME, best);
-    f->scores->again = is_scored_again(f);
-    if (f->scores->again) GR_TRY(gr_door_forget(gr_cohort_door(f->cohort), &told));
-    f->scores->again = !gr_door_can_mask(gr_cohort_door(f->cohort)) || f->scores->again;
     f->scores->scored_round = 0; /* what has been counted is no longer of the last round */
     status = deal_test(f);
     if (status != GR_LOST)
@@ -540,9 +539,38 @@ out:
     return status;
 }
 
+/*
+ * The last round's model has been evaluated already; only where an earlier model is kept is there
+ * anything to do. Called in the loop of end_together (run.c), so it may be repeated after a loss.
+ */
+gr_status gr_evaluate_outcome(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    bool told;
+    const uint32_t best = gr_best_round(f);
+    if (best == 0 || best == gr_server_rounds(f->server)) return GR_OK;
+    /* Scored before somebody was lost: the totals are here. */
+    if (gr_round_roster(f)->phase == GR_PHASE_SCORED &&
+        gr_round_roster(f)->round > gr_server_rounds(f->server))
+        return GR_OK;
+    gr_door_begin(gr_cohort_door(f->cohort), GR_WORK_OUTCOME, best);
+    f->scores->again = is_scored_again(f);
+    f->scores->left_out = false;
+    if (f->scores->again) GR_TRY(gr_door_forget(gr_cohort_door(f->cohort), &told));
+    if (!gr_door_suffices(gr_cohort_door(f->cohort))) leave_out(f);
+    status = score_outcome(f, best);
+    if (status == GR_STOPPED) {
+        leave_out(f);
+        status = score_outcome(f, best);
+    }
+out:
+    return status;
+}
+
 /* Why there are no scores; NULL: there are some, or it is not known. */
 static const char *why_none(const struct gr_federation *f) {
     if (gr_accumulator_rows(f->scores->total) > 0) return NULL;
+    if (f->scores->left_out && f->scores->withheld)
+        return "too few parties were left for a secure sum of them";
     if (f->scores->again && f->scores->withheld)
         return "silos may have gone since this model was scored: a second scoring would tell "
                "theirs";
@@ -654,12 +682,13 @@ void gr_round_disclose(const struct gr_federation *f, struct gr_metrics *metrics
  * Collective, where a round may be scored again. Behind masks sums are read one by one, so those
  * who are left may have read some of them over others: then nothing of silos is in any that
  * follows. A policy that is not in force has nothing to withhold. Nor is anything of silos in them
- * where too few are left for masks: the round has been trained, and is to be recorded.
+ * where too few are left for masks, or the round is void: it is to be recorded all the same.
  */
 static gr_status find_told(struct gr_federation *f) {
     struct gr_release_basis basis;
     struct gr_door *door = gr_cohort_door(f->cohort);
-    f->scores->again = !gr_door_can_mask(door);
+    f->scores->again = f->scores->left_out = false;
+    if (gr_round_is_void(f) || !gr_door_suffices(door)) leave_out(f);
     if (f->scores->again || !gr_policy_holds(f->config) || gr_round_is_whole(f, &basis))
         return GR_OK;
     return gr_door_forget(door, &f->scores->again);
@@ -688,17 +717,15 @@ static gr_status allow_losses(struct gr_federation *f, bool *allowed) {
 
 /*
  * Collective. All sums of the round, over all ranks, up to their seal; read is only what could not
- * be scored, and by which rows.
+ * be scored, and by which rows. GR_STOPPED: too few parties are left for masks.
  */
-static gr_status add_up(struct gr_federation *f) {
+static gr_status add_all(struct gr_federation *f) {
     gr_status status = GR_OK;
     struct gr_round_sums sums =
         *gr_training_sums(f->training); /* as trained: this may be done again */
     int64_t values[ROUND_SUMS];
     bool allowed;
-    gr_door_begin(gr_cohort_door(f->cohort), GR_WORK_ROUND, gr_server_rounds(f->server));
     f->scores->total_round = 0;
-    GR_TRY(find_told(f));
     f->scores->epoch = gr_comm_epoch(f->comm);
     GR_TRY(allow_losses(f, &allowed));
     if (!allowed) {
@@ -719,6 +746,20 @@ static gr_status add_up(struct gr_federation *f) {
     if (f->scores->total_round > 0) GR_TRY(settle_scores(f, counts_auc(f), &f->scores->sums));
     gr_inject_fault(f->cohort, gr_server_rounds(f->server), GR_POINT_SCORE);
     status = seal(f);
+out:
+    return status;
+}
+
+/* Collective. A sum that is void costs the scores of silos, and not the round. */
+static gr_status add_up(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    gr_door_begin(gr_cohort_door(f->cohort), GR_WORK_ROUND, gr_server_rounds(f->server));
+    GR_TRY(find_told(f));
+    status = add_all(f);
+    if (status == GR_STOPPED) {
+        leave_out(f);
+        status = add_all(f);
+    }
 out:
     return status;
 }

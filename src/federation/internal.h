@@ -91,6 +91,8 @@ float *const *gr_server_vectors(const struct gr_server *server);
 /* Rounds each silo has taken part in, data.silos. */
 const uint32_t *gr_server_silo_rounds(const struct gr_server *server);
 uint32_t gr_server_rounds(const struct gr_server *server);
+/* The last round whose step was taken: those behind it were void. */
+uint32_t gr_server_last_step(const struct gr_server *server);
 /* Of the model, in words. */
 const char *gr_server_architecture(const struct gr_server *server);
 /*
@@ -101,6 +103,8 @@ const char *gr_server_architecture(const struct gr_server *server);
 void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
                     const struct gr_sublayout *travels, const struct gr_roster *roster,
                     uint32_t n_silos, double *squares);
+/* The round is done, and no step is taken. */
+void gr_server_pass(struct gr_server *server, uint32_t round);
 /* Collective. Rank 0's to all. */
 gr_status gr_server_share(struct gr_server *server, struct gr_comm *comm) GR_CHECKED;
 /* Its part of what is stored; borrowed. */
@@ -134,6 +138,8 @@ const struct gr_round_sums *gr_training_sums(const struct gr_training *training)
 const struct gr_flags *gr_training_selected(const struct gr_training *training);
 /* Whether rosters are those of another run. */
 bool gr_training_replays(const struct gr_training *training);
+/* Whether it is a replay of a run in which the round was void. */
+bool gr_training_void(const struct gr_training *training, uint32_t round);
 /* Silos of the federation in a round; in a replay those that the run had then. */
 uint32_t gr_training_silos(const struct gr_federation *f, uint32_t round);
 
@@ -189,6 +195,8 @@ void gr_scores_forget(struct gr_scores *scores);
 struct gr_accumulator *gr_scores_spare(struct gr_scores *scores);
 /* The epoch of the members over which the total was counted. */
 uint32_t gr_scores_epoch(const struct gr_scores *scores);
+/* Whether nothing of silos is in the sums of the last round, for too few parties were left. */
+bool gr_scores_left_out(const struct gr_federation *f);
 /* Collective. Rank 0's sums of a round that is scored, to all. */
 gr_status gr_scores_share(struct gr_federation *f) GR_CHECKED;
 
@@ -274,6 +282,8 @@ struct gr_roster *gr_round_roster(const struct gr_federation *f);
 struct gr_aggregator *gr_round_aggregator(const struct gr_federation *f);
 /* Others are given the model: all take its digest anew, for secure sums. */
 void gr_round_shares_model(struct gr_federation *f);
+/* Whether the last round that is done was void: no step was taken, and the model stayed. */
+bool gr_round_is_void(const struct gr_federation *f);
 /* Whether all members are there whose silos are in the sum; the same on all ranks. Then *all is
  * what a sum over these silos is of. */
 bool gr_round_is_whole(const struct gr_federation *f, struct gr_release_basis *all);

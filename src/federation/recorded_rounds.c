@@ -69,6 +69,16 @@ static void apply(struct recording *r, const struct gr_replay *replay, uint32_t 
         r->member.flag[r->named.set[i]] = 1;
 }
 
+/* A round in which nobody took part is none that round.availability could list. */
+static gr_status check_void(const struct recording *r, uint32_t round) {
+    if (!gr_replay_void(r->events, round) && !(r->before && gr_replay_void(r->before, round)))
+        return GR_OK;
+    return gr_fail(GR_ERROR_CONFIG,
+                   "round %u was void, for too few parties of its secure sum were left: "
+                   "round.availability cannot repeat such a round",
+                   round);
+}
+
 /* Flags of the silos that took part; the list of the flags is of the draw alone. */
 static gr_status find_members(struct recording *r, uint32_t round) {
     assert(r->member.flag);
@@ -167,6 +177,7 @@ gr_status gr_rounds_without(const struct gr_config *config, const char *events, 
     GR_TRY(start(&r, events));
     assert(r.rounds_of);
     for (uint32_t round = 1; round <= n_rounds; round++) {
+        GR_TRY(check_void(&r, round));
         GR_TRY(find_members(&r, round));
         for (uint32_t i = 0; i < config->data.silos; i++)
             r.rounds_of[i] += r.member.flag[i] != 0;

@@ -5,7 +5,9 @@
  * The round is open, closed, sealed, committed or scored, and whatever is lost on the way is taken
  * up again at that step by those left: the sum of a closed round on a smaller roster, the step of a
  * sealed one with the total that all hold, the evaluation of a committed one on fewer silos, the
- * records of a scored one. Training is never repeated. Each step ends with an agreement in which
+ * records of a scored one. Where too few parties of a secure sum are left at any of these steps the
+ * round is void: it is committed without a step, and what was trained in it is dropped. Training is
+ * never repeated. Each step ends with an agreement in which
  * all take part with their part done; so when one rank has seen it succeed, all others can go on as
  * well. Totals are read after their seal only: by subtraction of a second one, over fewer silos, a
  * total that had been read would tell what the lost silo sent.
@@ -13,6 +15,7 @@
 #include "federation/internal.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 struct gr_round {
@@ -23,6 +26,7 @@ struct gr_round {
     double update_norm;                   /* of the mean update; NaN on ranks that do not tell it */
     uint32_t recoveries;
     uint32_t closed_epoch; /* in which the roster was closed */
+    bool sufficed;         /* when it was opened there were parties enough for its secure sum */
     double started_s, trained_s, aggregated_s;
     uint64_t bytes_sent;                  /* by this rank up to the last round */
     unsigned char model[GR_DIGEST_BYTES]; /* of secure sums: which model the silos train on */
@@ -187,6 +191,69 @@ static gr_status unmask(struct gr_federation *f, bool due, bool again) {
     return GR_OK;
 }
 
+/* ---- void rounds ---------------------------------------------------------------------------- */
+
+bool gr_round_is_void(const struct gr_federation *f) {
+    return gr_server_last_step(f->server) < gr_server_rounds(f->server);
+}
+
+/*
+ * The round is done without a step. What was trained in it is dropped, and never offered again:
+ * over other parties its sum would tell, against what was opened of this one, what those brought
+ * who are in one of them alone.
+ */
+static void make_void(struct gr_federation *f) {
+    struct gr_round *round = f->round;
+    gr_training_discard(f);
+    gr_aggregate_forget(round->aggregator);
+    gr_flags_clear(&round->roster.member);
+    round->roster.n_members = 0;
+    round->examples = 0;
+    round->update_norm = (double)NAN;
+    gr_server_pass(f->server, round->roster.round);
+    round->aggregated_s = gr_clock_seconds();
+}
+
+/* Collective, of a round that some members have left behind: whether they have as a void one. */
+static gr_status find_void(struct gr_federation *f, bool *is_void) {
+    int64_t word = gr_server_rounds(f->server) == f->round->roster.round && gr_round_is_void(f);
+    gr_status status = GR_OK;
+    *is_void = gr_training_void(f->training, f->round->roster.round);
+    if (*is_void || !gr_door_masks(gr_cohort_door(f->cohort))) return GR_OK;
+    GR_TRY(gr_comm_max_public(f->comm, &word, 1));
+    *is_void = word != 0;
+out:
+    return status;
+}
+
+/*
+ * Collective. Where there were too few parties when the round was opened, and are still, it does
+ * not begin, as below the quorum: GR_STOPPED. Those that were lost since make it void.
+ */
+static gr_status check_parties(const struct gr_federation *f) {
+    gr_status status = GR_OK;
+    char message[GR_MESSAGE_MAX];
+    int64_t sufficed = f->round->sufficed;
+    if (gr_door_suffices(gr_cohort_door(f->cohort))) return GR_OK;
+    snprintf(message, sizeof message, "%s", gr_message());
+    GR_TRY(gr_comm_max_public(f->comm, &sufficed, 1));
+    if (sufficed == 0) status = gr_fail(GR_STOPPED, "%s", message);
+out:
+    return status;
+}
+
+/* Two void rounds running: parties do not stay long enough, and training is in vain. */
+static gr_status check_voids(const struct gr_federation *f) {
+    enum { BORNE = 1 };
+    const uint32_t round = gr_server_rounds(f->server);
+    if (round - gr_server_last_step(f->server) <= BORNE || gr_training_replays(f->training))
+        return GR_OK;
+    return gr_fail(GR_STOPPED,
+                   "rounds %u and %u were void: too few parties stayed for their "
+                   "secure sums",
+                   round - 1, round);
+}
+
 /* ---- changes of the membership -------------------------------------------------------------- */
 
 /*
@@ -241,12 +308,21 @@ static gr_status settle(struct gr_federation *f) {
         f->round->roster.phase == GR_PHASE_SEALED || f->round->roster.phase == GR_PHASE_COMMITTED;
     const bool due = sealed && !f->round->roster.need_state &&
                      gr_server_rounds(f->server) < f->round->roster.round;
-    if (sealed) GR_TRY(unmask(f, due, true));
+    bool is_void = false;
+    if (sealed) GR_TRY(find_void(f, &is_void));
+    if (sealed && !is_void) {
+        status = unmask(f, due, true);
+        is_void = status == GR_STOPPED;
+        if (!is_void) GR_TRY(status);
+        status = GR_OK;
+    }
     if (f->round->roster.need_state) {
         /* Updates and sums here belong to a round that the others go on with alone. */
         gr_training_discard(f);
         gr_aggregate_forget(f->round->aggregator);
         gr_scores_forget(f->scores); /* the total here is of an earlier round */
+    } else if (due && is_void) {
+        make_void(f);
     } else if (due) {
         /* All that are left hold the total, and so does this rank; before state is shared. */
         GR_TRY(commit(f));
@@ -321,18 +397,16 @@ static gr_status check_quorum(const struct gr_federation *f) {
 }
 
 /*
- * Collective. The sum of a closed round, its seal, and the step. GR_LOST before the seal leads back
+ * Collective. The sum of a closed round, its seal, and the step. GR_STOPPED: too few parties of a
+ * secure sum were left. GR_LOST before the seal leads back
  * here with a smaller roster and the same contributions: nothing has been decoded, and kept
  * residuals are untouched until gr_kept_commit. GR_LOST after the seal leads to settle, which takes
  * the step.
  */
-static gr_status reduce(struct gr_federation *f) {
+static gr_status take_step(struct gr_federation *f) {
     const struct gr_contribution *mine;
     size_t n;
     gr_status status = GR_OK;
-    GR_TRY(
-        gr_training_select(f, f->round->roster.round)); /* a rank that has come back has not yet */
-    GR_TRY(check_quorum(f));
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_AGGREGATE);
     mine = gr_training_contributions(f->training, &n);
     note_model(f);
@@ -342,7 +416,26 @@ static gr_status reduce(struct gr_federation *f) {
     GR_TRY(gr_control_seal(f->comm, GR_PHASE_SEALED));
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_UNMASK);
     GR_TRY(unmask(f, true, false));
-    GR_TRY(commit(f));
+    status = commit(f);
+out:
+    return status;
+}
+
+/* Collective. A closed round becomes a committed one, by its step or as a void one. */
+static gr_status reduce(struct gr_federation *f) {
+    gr_status status = GR_OK;
+    const uint32_t round = f->round->roster.round;
+    bool is_void = gr_training_void(f->training, round);
+    GR_TRY(gr_training_select(f, round)); /* a rank that has come back has not yet */
+    if (!is_void) {
+        GR_TRY(check_quorum(f));
+        GR_TRY(check_parties(f));
+        status = take_step(f);
+        is_void = status == GR_STOPPED;
+        if (!is_void) GR_TRY(status);
+        status = GR_OK;
+    }
+    if (is_void) make_void(f);
     enter(f, GR_PHASE_COMMITTED);
 out:
     return status;
@@ -392,6 +485,7 @@ static gr_status open_round(struct gr_federation *f, const struct gr_round_optio
     const uint32_t round = gr_server_rounds(f->server) + 1;
     f->round->started_s = gr_clock_seconds();
     f->round->recoveries = 0;
+    f->round->sufficed = gr_door_suffices(gr_cohort_door(f->cohort));
     f->round->roster.round = round;
     gr_control_at(f->comm, round, GR_PHASE_OPEN);
     gr_status status = gr_training_run(f, round, options);
@@ -436,8 +530,9 @@ gr_status gr_federation_round(struct gr_federation *f, const struct gr_round_opt
     if (f->round->roster.phase != GR_PHASE_OPEN) forget_changes(f);
     gr_best_keep(f);
     f->round->roster.phase = GR_PHASE_OPEN;
+    f->round->sufficed = false;
     gr_control_at(f->comm, gr_server_rounds(f->server) + 1, GR_PHASE_OPEN);
-    return GR_OK;
+    return check_voids(f);
 }
 
 void gr_federation_participation(const struct gr_federation *f, struct gr_participation *out) {

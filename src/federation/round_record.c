@@ -162,7 +162,7 @@ static void note_participation(struct gr_run_state *run, uint32_t round) {
     struct gr_participation p;
     gr_federation_participation(run->federation, &p);
     note_sitting(run, &p, round);
-    note_partial(run, &p, round);
+    if (!gr_round_is_void(run->federation)) note_partial(run, &p, round);
 }
 
 /*
@@ -252,6 +252,22 @@ static gr_status note_unscored(struct gr_run_state *run, uint32_t round) {
     run->unscored_test = u.test;
     run->diverged = u.diverged;
 out:
+    return status;
+}
+
+/* A round that took no step, or that nothing of silos was told of, for want of parties. */
+static gr_status note_void(struct gr_run_state *run, uint32_t round) {
+    const bool is_void = gr_round_is_void(run->federation);
+    const char *what = is_void ? "void" : "scores left out";
+    gr_status status = GR_OK;
+    char *words = NULL;
+    if (!is_void && !gr_scores_left_out(run->federation)) return GR_OK;
+    GR_TRY(gr_text_format(&words, "round %u: %s: too few parties of a secure sum were left", round,
+                          what));
+    gr_records_note(run, what, round, "{\"why\":\"too few parties of a secure sum were left\"}",
+                    words);
+out:
+    gr_free(words);
     return status;
 }
 
@@ -358,12 +374,14 @@ out:
 
 /*
  * The same on all ranks: all terms are config, roster or agreed metrics. The checkpoint is
- * collective, so a rank that judged differently would hang the others.
+ * collective, so a rank that judged differently would hang the others. A void round has one, so
+ * that no run that goes on trains it again.
  */
 static bool checkpoint_due(const struct gr_run_state *run, uint32_t round) {
     uint32_t every = run->config->checkpoint.every;
-    return gr_round_roster(run->federation)->stop_requested || round == run->config->run.rounds ||
-           gr_federation_ends_early(run->federation) || (every > 0 && round % every == 0);
+    return gr_round_roster(run->federation)->stop_requested || gr_round_is_void(run->federation) ||
+           round == run->config->run.rounds || gr_federation_ends_early(run->federation) ||
+           (every > 0 && round % every == 0);
 }
 
 /* Rehearsal: a byte in the middle of the newest checkpoint is flipped. */
@@ -473,6 +491,7 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
     if (again) {
         GR_TRY(gr_metrics_amend(run->metrics, metrics));
     } else {
+        GR_TRY(note_void(run, metrics->round));
         note_participation(run, metrics->round);
         note_between(run, metrics->round);
         GR_TRY(note_unscored(run, metrics->round));

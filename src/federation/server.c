@@ -18,6 +18,7 @@ struct gr_server {
     char *architecture;                   /* of the model, in words; owned */
     uint32_t *silo_rounds; /* rounds each silo has taken part in; data.silos; owned */
     uint32_t rounds_done;
+    uint32_t last_step; /* the last of them that was not void */
 };
 
 /*
@@ -83,6 +84,14 @@ uint32_t gr_server_rounds(const struct gr_server *server) {
     return server->rounds_done;
 }
 
+uint32_t gr_server_last_step(const struct gr_server *server) {
+    return server->last_step;
+}
+
+void gr_server_pass(struct gr_server *server, uint32_t round) {
+    server->rounds_done = round;
+}
+
 const char *gr_server_architecture(const struct gr_server *server) {
     return server->architecture;
 }
@@ -140,7 +149,7 @@ void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
     }
     for (uint32_t i = 0; i < roster->member.n_set; i++)
         server->silo_rounds[roster->member.set[i]]++;
-    server->rounds_done = roster->round;
+    server->rounds_done = server->last_step = roster->round;
 }
 
 /* ---- the state ------------------------------------------------------------------------------ */
@@ -153,6 +162,7 @@ gr_status gr_server_share(struct gr_server *server, struct gr_comm *comm) {
     const size_t bytes = server->layout->size * sizeof(float);
     gr_status status;
     GR_TRY(gr_comm_broadcast(comm, &server->rounds_done, sizeof server->rounds_done));
+    GR_TRY(gr_comm_broadcast(comm, &server->last_step, sizeof server->last_step));
     GR_TRY(gr_comm_broadcast(comm, server->parameters, bytes));
     for (size_t i = 0; i < server->strategy->n_server; i++)
         GR_TRY(gr_comm_broadcast(comm, server->vector[i], bytes));
@@ -165,6 +175,7 @@ out:
 /* Pointers into the server, not copies: a checkpoint is written and read through them in place. */
 void gr_server_state(struct gr_server *server, struct gr_state *out) {
     out->round = server->rounds_done;
+    out->void_rounds = server->rounds_done - server->last_step;
     out->layout = server->layout;
     out->parameters = server->parameters;
     out->n_server = server->strategy->n_server;
@@ -178,8 +189,10 @@ void gr_server_state(struct gr_server *server, struct gr_state *out) {
 }
 
 /*
- * The vectors have been read in place through gr_server_state's pointers; only the round is a copy.
+ * The vectors have been read in place through gr_server_state's pointers; only the rounds are
+ * copies.
  */
 void gr_server_resume(struct gr_server *server, const struct gr_state *state) {
     server->rounds_done = state->round;
+    server->last_step = state->round - state->void_rounds;
 }

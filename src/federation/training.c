@@ -369,6 +369,7 @@ out:
 static gr_status select_replayed(struct gr_federation *f, uint32_t round) {
     struct gr_training *t = f->training;
     gr_flags_clear(&t->selected);
+    if (gr_replay_void(t->replay, round)) return GR_OK; /* whoever has trained, it was in no sum */
     const uint32_t n = gr_replay_silos(t->replay, round);
     gr_replay_absent(t->replay, round, &t->named);
     for (uint32_t i = 0; i < t->drawn.n_set; i++)
@@ -482,6 +483,10 @@ const struct gr_flags *gr_training_selected(const struct gr_training *training) 
 
 bool gr_training_replays(const struct gr_training *training) {
     return training->replay != NULL;
+}
+
+bool gr_training_void(const struct gr_training *training, uint32_t round) {
+    return training->replay && gr_replay_void(training->replay, round);
 }
 
 uint32_t gr_training_silos(const struct gr_federation *f, uint32_t round) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The rosters of a run, read from its events: silos that were absent, took another's place, or
- * began anew, by round. A replay with them gets the same sums, and so the same bits, as the run
- * that lost ranks.
+ * began anew, by round, and rounds that were void. A replay with them gets the same sums, and so
+ * the same bits, as the run that lost ranks.
  *
  * An event "partial" is of one round in records of earlier versions; with "stands" it holds until
  * the next. A resumption takes back rounds after its checkpoint.
@@ -46,6 +46,8 @@ struct gr_replay {
     size_t n_absent, absent_room;
     struct silos_from *silos; /* owned; by ascending round */
     size_t n_changes, changes_room;
+    uint32_t *voids; /* owned; rounds that were void, in the order of events */
+    size_t n_voids, voids_room;
     bool begun; /* a stretch is read */
     /* Flags of silos; n_silos each; owned. */
     uint8_t *lost; /* before the first round */
@@ -199,20 +201,29 @@ out:
 }
 
 /*
- * A start after round `round` takes back partials of later rounds. A list that stood ends there, as
- * the silos of a lost rank are hosted again: an empty standing list says so.
+ * A start after round `round` takes back what was said of later rounds. A list that stood ends
+ * there, as the silos of a lost rank are hosted again: an empty standing list says so.
  */
 static gr_status start_again(struct gr_replay *replay, uint32_t round) {
     /*
      * A start from round 0 loads its silos anew, so former losses before the first round are void.
      */
     if (round == 0) memset(replay->lost, 0, replay->n_silos);
+    while (replay->n_voids > 0 && replay->voids[replay->n_voids - 1] > round)
+        replay->n_voids--;
     while (replay->n_partials > 0 && replay->partials[replay->n_partials - 1].round > round)
         replay->n_partials--;
     if (replay->n_partials == 0 || !replay->partials[replay->n_partials - 1].stands ||
         round == UINT32_MAX)
         return GR_OK;
     return put_partial(replay, (struct partial){.round = round + 1, .stands = true});
+}
+
+static gr_status add_void(struct gr_replay *replay, uint32_t round) {
+    const gr_status status =
+        grow(&replay->voids, sizeof *replay->voids, replay->n_voids + 1, &replay->voids_room);
+    if (status == GR_OK) replay->voids[replay->n_voids++] = round;
+    return status;
 }
 
 /* Silos that a stretch began without; the fit is of the last one from round 0. */
@@ -252,6 +263,7 @@ static gr_status take_event(struct gr_replay *replay, const json_t *json) {
     }
     if (strcmp(event, "lost") == 0 && json_is_true(json_object_get(json, "before_start")))
         return take_lost(replay, (uint32_t)round, json);
+    if (strcmp(event, "void") == 0) return add_void(replay, (uint32_t)round);
     if (strcmp(event, "partial") != 0) return GR_OK;
     if (!json_is_array(json_object_get(json, "absent")))
         return gr_fail(GR_ERROR_DATA, "found no list \"absent\" in the event partial");
@@ -333,6 +345,12 @@ void gr_replay_anew(const struct gr_replay *replay, uint32_t round, struct gr_fl
     flag(replay, round, ANEW, anew);
 }
 
+bool gr_replay_void(const struct gr_replay *replay, uint32_t round) {
+    for (size_t i = 0; i < replay->n_voids; i++)
+        if (replay->voids[i] == round) return true;
+    return false;
+}
+
 void gr_replay_lost(const struct gr_replay *replay, struct gr_flags *lost) {
     gr_flags_clear(lost);
     const uint32_t n = gr_replay_silos(replay, 1);
@@ -349,6 +367,7 @@ void gr_replay_never(const struct gr_replay *replay, struct gr_flags *never) {
 void gr_replay_close(struct gr_replay *replay) {
     if (!replay) return;
     gr_free(replay->partials);
+    gr_free(replay->voids);
     gr_free(replay->absent);
     gr_free(replay->silos);
     gr_free(replay->lost);

@@ -119,6 +119,8 @@ static const char *words_of(const char *event) {
          "Left out of the scores, a held-out row has no finite one: {}."},
         {"test table cannot be scored", "Test metrics are undefined: a row cannot be scored"},
         {"damaged checkpoint passed over", "A damaged checkpoint was passed over."},
+        {"void", "No step was taken: too few parties of a secure sum were left."},
+        {"scores left out", "Without scores of silos: too few parties of a secure sum were left."},
         {"quorum lost", "Too few silos were left for a round."},
         {"findings", "Found in the "},
         {"early stop", "Ended early: the score got no better."},

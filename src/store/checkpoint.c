@@ -349,7 +349,7 @@ static gr_status agree_read(struct gr_comm *comm, gr_status mine) {
 
 /* The small values of a checkpoint that are not in vectors. */
 struct small_state {
-    uint32_t round, best_round;
+    uint32_t round, void_rounds, best_round;
     double best_value;
     char run_id[GR_RUN_ID_HEX];
 };
@@ -358,8 +358,10 @@ struct small_state {
 static gr_status share_small(struct gr_comm *comm, const struct gr_container *c,
                              struct gr_state *state) {
     gr_status status = GR_OK;
-    struct small_state small = {
-        .round = c->round, .best_round = c->best_round, .best_value = c->best_value};
+    struct small_state small = {.round = c->round,
+                                .void_rounds = c->void_rounds,
+                                .best_round = c->best_round,
+                                .best_value = c->best_value};
     snprintf(small.run_id, sizeof small.run_id, "%s", c->run_id ? c->run_id : "");
     if (gr_comm_rank(comm) == 0) {
         assert(c->silo_rounds); /* of an open file */
@@ -376,6 +378,7 @@ static gr_status share_small(struct gr_comm *comm, const struct gr_container *c,
         GR_TRY(gr_comm_broadcast(comm, state->class_counts,
                                  state->n_class_counts * sizeof *state->class_counts));
     state->round = small.round;
+    state->void_rounds = small.void_rounds;
     state->best_round = small.best_round;
     state->best_value = small.best_value;
     memcpy(state->run_id_found, small.run_id, sizeof small.run_id);

@@ -52,7 +52,7 @@ struct gr_container {
     char *run_id;                                /* NULL: none; owned */
     bool has_evidence;
     struct gr_evidence evidence;
-    uint32_t round, n_silos;
+    uint32_t round, void_rounds, n_silos;
     uint32_t *silo_rounds; /* owned */
     int64_t *class_counts; /* owned; NULL: none */
     size_t n_class_counts;

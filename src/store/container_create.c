@@ -139,6 +139,8 @@ static gr_status create_attributes(const struct creator *c, hid_t digests, const
     GR_TRY(gr_hdf5_set_text(c->file, c->path, "format", format));
     GR_TRY(gr_hdf5_set_number(c->file, c->path, "version", GR_CONTAINER_VERSION));
     GR_TRY(gr_hdf5_set_number(c->file, c->path, "round", c->state->round));
+    if (c->state->void_rounds > 0)
+        GR_TRY(gr_hdf5_set_number(c->file, c->path, "void_rounds", c->state->void_rounds));
     GR_TRY(create_architecture(c));
     GR_TRY(gr_hdf5_set_text(c->file, c->path, "config_digest", digest));
     GR_TRY(create_evidence(c));

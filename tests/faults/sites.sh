@@ -249,7 +249,7 @@ judge_case() {
     check "$what: the audit finds nothing" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
     "$GRANARY" train plain.yaml --run replay --quiet --set round.replay=run/events.jsonl >/dev/null 2>&1
     check "$what: the model of a replay" equal "$(digest)" "$("$GRANARY" inspect --digest replay/model.h5 2>/dev/null)"
-    [ $minimum$secure = 30 ] || check "$what: the model of one job" equal "$(digest)" "${expected[secure]}"
+    [ $minimum$secure = 30 ] || grep -q '"event":"void"' run/events.jsonl || check "$what: the model of one job" equal "$(digest)" "${expected[secure]}"
 }
 
 make_parties

@@ -57,13 +57,19 @@ static int test_comes_back(struct gr_comm *comm) {
     EXPECT(make(comm, 1500, false, &out) == GR_OK && make(comm, 1500, true, &in) == GR_OK);
     /* What the memory of a gap holds is not stored and becomes zero. */
     in.state.parameters[5] = in.state.server[0][7] = 99;
+    in.state.void_rounds = 9;
     EXPECT(write_round(comm, &out, 5, 2) == GR_OK);
     EXPECT(gr_checkpoint_read(comm, out.dir, &in.state, &found, &passed) == GR_OK);
     EXPECT(found);
     EXPECT(!passed);
     EXPECT_EQUAL(in.state.round, 5);
+    EXPECT_EQUAL(in.state.void_rounds, 0);
     EXPECT(same(&out, &in));
     EXPECT(strcmp(listing(&out), "round-000005.h5 ") == 0);
+    out.state.void_rounds = 2;
+    EXPECT(write_round(comm, &out, 6, 1) == GR_OK);
+    EXPECT(gr_checkpoint_read(comm, out.dir, &in.state, &found, &passed) == GR_OK);
+    EXPECT_EQUAL(in.state.void_rounds, 2);
     release(comm, &in);
     release(comm, &out);
     return bad;

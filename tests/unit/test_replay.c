@@ -321,5 +321,19 @@ START_TEST(silos_that_come) {
 }
 END_TEST
 
-RUN_TESTS("replay", lost_before, silos_that_come, run, taken_back, lists, any_order, ranges,
+/* Rounds without a step, until a stretch takes them back. */
+START_TEST(voids) {
+    struct gr_replay *replay = replay_of(EVENT("started", 0) EVENT("void", 3) EVENT("void", 6)
+                                             EVENT("resumed", 5) EVENT("void", 7));
+    static const uint32_t expected[] = {3, 7};
+    for (uint32_t round = 1, i = 0; round < 10; round++) {
+        const bool is_void = i < 2 && round == expected[i];
+        ck_assert_int_eq(gr_replay_void(replay, round), is_void);
+        i += is_void;
+    }
+    gr_replay_close(replay);
+}
+END_TEST
+
+RUN_TESTS("replay", lost_before, silos_that_come, voids, run, taken_back, lists, any_order, ranges,
           standing, taken_instead, bad_lines)

@@ -115,6 +115,20 @@ START_TEST(sizes_are_not_recorded) {
 }
 END_TEST
 
+START_TEST(void_rounds_are_not_repeated) {
+    struct gr_silo_part_taken taken;
+    struct gr_recorded_rounds rounds;
+    struct gr_config *config = config_of("round: {participants: 3}\n");
+    const char *events = "{\"event\":\"void\",\"round\":2}\n";
+    spill(in_scratch("events.jsonl"), events, strlen(events));
+    ck_assert_int_eq(gr_rounds_without(config, in_scratch("events.jsonl"), 6, 1, &rounds, &taken),
+                     GR_ERROR_CONFIG);
+    ck_assert(strstr(gr_message(), "round 2 was void"));
+    gr_recorded_rounds_release(&rounds);
+    gr_config_free(config);
+}
+END_TEST
+
 /* The others keep their names, tables and settings; what a rehearsal did is not done again. */
 START_TEST(a_config_without) {
     struct gr_recorded_rounds rounds = {.n_rounds = 5, .minimum_silos = 3};
@@ -201,4 +215,5 @@ START_TEST(study_of_foreign_seals) {
 END_TEST
 
 RUN_TESTS("withdrawal", who_took_part, who_was_drawn, strangers_stay_away, sizes_are_not_recorded,
-          a_config_without, statement_is_signed, study_of_foreign_seals)
+          void_rounds_are_not_repeated, a_config_without, statement_is_signed,
+          study_of_foreign_seals)
