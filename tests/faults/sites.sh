@@ -242,11 +242,20 @@ run_case() {
     see_to_end
 }
 well() { [ -z "$wrong" ] || { echo "  $wrong"; return 1; }; }
+# The sites' records of sums: whatever was killed, no counter goes back, no site signs two rosters for one
+# sum, and shares for sums of one thing leave for one set of parties.
+records_of_sums() {
+    awk '$1 == "begin" {if ($2 <= last[FILENAME]) bad = 1; last[FILENAME] = $2; next}
+         {sum = FILENAME $3; if (sum in roster && roster[sum] != $4) bad = 1; roster[sum] = $4}
+         $1 == "shares" {if ($5 in parties && parties[$5] != $6) bad = 1; parties[$5] = $6; n++}
+         END {exit bad || n == 0}' own-?/trial/journal.jsonl.sums
+}
 judge_case() {
     check "$what: as documented" well
     check "$what: all end well" ended "${PID[coordinator]}" "${PID[a]}" "${PID[b]}" "${PID[c]}"
     # shellcheck disable=SC2046
     check "$what: the audit finds nothing" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
+    [ $secure = 0 ] || check "$what: the records of sums" records_of_sums
     "$GRANARY" train plain.yaml --run replay --quiet --set round.replay=run/events.jsonl >/dev/null 2>&1
     check "$what: the model of a replay" equal "$(digest)" "$("$GRANARY" inspect --digest replay/model.h5 2>/dev/null)"
     [ $minimum$secure = 30 ] || grep -q '"event":"void"' run/events.jsonl || check "$what: the model of one job" equal "$(digest)" "${expected[secure]}"
