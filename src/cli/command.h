@@ -140,6 +140,7 @@ gr_status gr_command_audit(struct gr_invocation *invocation);
 gr_status gr_command_completion(struct gr_invocation *invocation);
 gr_status gr_command_version(struct gr_invocation *invocation);
 gr_status gr_command_withdraw(struct gr_invocation *invocation);
+gr_status gr_command_privacy(struct gr_invocation *invocation);
 
 /*
  * The key of the next option, out of the command's row of the table, with its value in optarg; -1:
@@ -153,6 +154,12 @@ struct gr_overrides {
     size_t n;
 };
 gr_status gr_overrides_add(struct gr_overrides *overrides, const char *text) GR_CHECKED;
+
+/* An option's value, within limits; `what` names the option. GR_ERROR_USAGE. */
+gr_status gr_read_number(const char *what, const char *text, double smallest, double largest,
+                         double *out) GR_CHECKED;
+gr_status gr_read_count(const char *what, const char *text, uint32_t smallest, uint32_t largest,
+                        uint32_t *out) GR_CHECKED;
 
 /* The single file name that must follow the options. */
 gr_status gr_only_argument(struct gr_invocation *invocation, const char *what,

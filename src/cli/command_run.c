@@ -62,27 +62,6 @@ struct run {
 /* ---- the command line -------------------------------------------------------------------------
  */
 
-/* The comparison refuses NaN as well. */
-static gr_status read_number(const char *what, const char *text, double smallest, double largest,
-                             double *out) {
-    char *end;
-    errno = 0;
-    *out = strtod(text, &end);
-    if (end != text && *end == '\0' && *out >= smallest && *out <= largest) return GR_OK;
-    return gr_fail(GR_ERROR_USAGE, "%s: found '%.80s', expected %.10g to %.10g", what, text,
-                   smallest, largest);
-}
-
-static gr_status read_count(const char *what, const char *text, uint32_t smallest, uint32_t largest,
-                            uint32_t *out) {
-    double number;
-    gr_status status = read_number(what, text, smallest, largest, &number);
-    if (status == GR_OK && number != floor(number))
-        status = gr_fail(GR_ERROR_USAGE, "%s: found '%.80s', expected a whole number", what, text);
-    if (status == GR_OK) *out = (uint32_t)number;
-    return status;
-}
-
 /*
  * Words behind `--` are the launcher's. -np, mpirun's own name of -n, is taken for it: getopt would
  * read it as -n with the value "p". Changes argv in place.
@@ -103,13 +82,13 @@ static gr_status read_option(int option, struct run *run) {
     case 's':
         return gr_overrides_add(&run->overrides, optarg);
     case 'n':
-        return read_count("-n", optarg, 1, 1 << 20, &run->ranks);
+        return gr_read_count("-n", optarg, 1, 1 << 20, &run->ranks);
     case 'm':
-        return read_count("--restarts", optarg, 0, 1 << 20, &run->restarts);
+        return gr_read_count("--restarts", optarg, 0, 1 << 20, &run->restarts);
     case 'b':
-        return read_number("--backoff", optarg, 0, backoff_max_s, &run->backoff_s);
+        return gr_read_number("--backoff", optarg, 0, backoff_max_s, &run->backoff_s);
     case 'g':
-        return read_number("--grace", optarg, 0, 1e6, &run->grace_s);
+        return gr_read_number("--grace", optarg, 0, 1e6, &run->grace_s);
     case 'r':
         return gr_text_format(&run->path, "%s", optarg);
     case 'f':

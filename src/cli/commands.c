@@ -282,6 +282,33 @@ static const struct gr_option version_options[] = {
      .help = "also the versions of the libraries, thread and fault-tolerance level"},
     END};
 
+static const struct gr_option privacy_options[] = {
+    {.name = "noise-multiplier",
+     .key = 'z',
+     .value = "Z",
+     .help = "standard deviation of the noise in a sum / clip norm"},
+    {.name = "sampling",
+     .key = 'q',
+     .value = "Q",
+     .help = "probability with which a unit is in a step, by Poisson sampling; default 1:\n"
+             "each unit is in each of the steps"},
+    {.name = "steps", .key = 'n', .value = "N", .help = "noised sums that a unit may be in"},
+    {.name = "delta", .key = 'd', .value = "D", .help = "below 1 / number of units"},
+    {.name = "epsilon", .key = 'e', .value = "E", .help = "of noise: not to be exceeded"},
+    {.name = "adjacency",
+     .key = 'a',
+     .value = "NAME",
+     .kind = GR_VALUE_WORD,
+     .words = "add_remove zero_out replace",
+     .help = "neighbours differ by a unit that is there or not (default), by one whose\n"
+             "contribution is zero, or by one that is another"},
+    {.name = "before",
+     .key = 'b',
+     .value = "Z,Q,N",
+     .help = "steps that were taken on the same data; may be given several times"},
+    {.name = "json", .key = 'j', .help = "all digits, as JSON"},
+    END};
+
 static const struct gr_option no_options[] = {END};
 
 const struct gr_command gr_commands[] = {
@@ -516,6 +543,25 @@ const struct gr_command gr_commands[] = {
          "same call. `granary help withdrawal` tells what cannot be undone.\n"
          "\n"
          "example: granary withdraw runs/heart --silo zurich -n 4\n"},
+    {.name = "privacy",
+     .run = gr_command_privacy,
+     .summary = "how much noised sums tell of one unit, and how much noise an epsilon needs",
+     .usage = "usage: granary privacy epsilon --noise-multiplier Z --steps N --delta D [...]\n"
+              "       granary privacy noise --epsilon E --steps N --delta D [...]\n"
+              "       granary privacy table --noise-multiplier Z --steps N --delta D [...]\n",
+     .options = privacy_options,
+     .words = "epsilon noise table",
+     .notes =
+         "epsilon tells between which two numbers the smallest epsilon for the delta is, and what "
+         "Renyi\n"
+         "divergences alone would tell; noise the smallest noise multiplier for an epsilon; table "
+         "how\n"
+         "epsilon grows with the steps. Nothing is trained, and no data is read. `granary help "
+         "accounting`\n"
+         "tells how it is computed.\n"
+         "\n"
+         "example: granary privacy epsilon --noise-multiplier 1.1 --sampling 0.00427 --steps 14063 "
+         "--delta 1e-5\n"},
     {.name = "completion",
      .run = gr_command_completion,
      .summary = "write what lets a shell complete commands and options",

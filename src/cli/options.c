@@ -5,6 +5,8 @@
  */
 #include "cli/command.h"
 
+#include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +105,27 @@ gr_status gr_overrides_add(struct gr_overrides *overrides, const char *text) {
     overrides->text = grown;
     overrides->text[overrides->n++] = text;
     return GR_OK;
+}
+
+/* The comparison refuses NaN as well. */
+gr_status gr_read_number(const char *what, const char *text, double smallest, double largest,
+                         double *out) {
+    char *end;
+    errno = 0;
+    *out = strtod(text, &end);
+    if (end != text && *end == '\0' && *out >= smallest && *out <= largest) return GR_OK;
+    return gr_fail(GR_ERROR_USAGE, "%s: found '%.80s', expected %.10g to %.10g", what, text,
+                   smallest, largest);
+}
+
+gr_status gr_read_count(const char *what, const char *text, uint32_t smallest, uint32_t largest,
+                        uint32_t *out) {
+    double number;
+    gr_status status = gr_read_number(what, text, smallest, largest, &number);
+    if (status == GR_OK && number != floor(number))
+        status = gr_fail(GR_ERROR_USAGE, "%s: found '%.80s', expected a whole number", what, text);
+    if (status == GR_OK) *out = (uint32_t)number;
+    return status;
 }
 
 /* The blanks of "--set a = b" and of unquoted names are told apart, as both are common. */

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * granary privacy: accounts for noised sums. Bounds are printed as bounds: a lower one is rounded
+ * down, an upper one and noise are rounded up.
+ */
+#include "cli/command.h"
+
+#include "privacy/accounting.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BEFORE_MAX = 64 };
+
+struct privacy_words {
+    const char *action;                                /* borrowed */
+    double noise_multiplier, sampling, delta, epsilon; /* 0: not given */
+    uint32_t steps;
+    enum gr_adjacency adjacency;
+    struct gr_privacy_event events[BEFORE_MAX + 1]; /* those before, and room for one more */
+    size_t n_before;
+    bool json;
+};
+
+static const char *const adjacencies[] = {[GR_ADJACENCY_ADD_REMOVE] = "add_remove",
+                                          [GR_ADJACENCY_ZERO_OUT] = "zero_out",
+                                          [GR_ADJACENCY_REPLACE] = "replace"};
+
+/* ---- the command line ----------------------------------------------------------------------- */
+
+static gr_status read_adjacency(const char *text, enum gr_adjacency *out) {
+    char quoted[80];
+    for (int i = GR_ADJACENCY_ADD_REMOVE; i <= GR_ADJACENCY_REPLACE; i++)
+        if (strcmp(text, adjacencies[i]) == 0) {
+            *out = (enum gr_adjacency)i;
+            return GR_OK;
+        }
+    gr_text_quote(text, strlen(text), quoted, sizeof quoted);
+    return gr_fail(GR_ERROR_USAGE,
+                   "--adjacency: found '%s', expected add_remove, zero_out or replace", quoted);
+}
+
+/* "1.1,0.01,1000" */
+static gr_status read_before(const char *text, struct privacy_words *words) {
+    struct gr_privacy_event *event = &words->events[words->n_before];
+    char part[3][32] = {"", "", ""}, quoted[80];
+    uint32_t steps;
+    gr_status status = GR_OK;
+    if (words->n_before == BEFORE_MAX)
+        return gr_fail(GR_ERROR_USAGE, "--before: found more than %d, allowed at most %d",
+                       BEFORE_MAX, BEFORE_MAX);
+    int end = 0;
+    if (sscanf(text, "%31[^,],%31[^,],%31[^,]%n", part[0], part[1], part[2], &end) != 3 ||
+        text[end]) {
+        gr_text_quote(text, strlen(text), quoted, sizeof quoted);
+        return gr_fail(GR_ERROR_USAGE,
+                       "--before: found '%s', expected NOISE_MULTIPLIER,SAMPLING,STEPS, as "
+                       "1.1,0.01,1000",
+                       quoted);
+    }
+    GR_TRY(gr_read_number("--before: noise multiplier", part[0], GR_NOISE_MULTIPLIER_MIN,
+                          GR_NOISE_MULTIPLIER_MAX, &event->noise_multiplier));
+    GR_TRY(gr_read_number("--before: sampling", part[1], 1e-12, 1, &event->sampling));
+    GR_TRY(gr_read_count("--before: steps", part[2], 1, GR_PRIVACY_STEPS_MAX, &steps));
+    event->count = steps;
+    words->n_before++;
+out:
+    return status;
+}
+
+static gr_status read_option(int option, struct privacy_words *words) {
+    switch (option) {
+    case 'z':
+        return gr_read_number("--noise-multiplier", optarg, GR_NOISE_MULTIPLIER_MIN,
+                              GR_NOISE_MULTIPLIER_MAX, &words->noise_multiplier);
+    case 'q':
+        return gr_read_number("--sampling", optarg, 1e-12, 1, &words->sampling);
+    case 'n':
+        return gr_read_count("--steps", optarg, 1, GR_PRIVACY_STEPS_MAX, &words->steps);
+    case 'd':
+        return gr_read_number("--delta", optarg, GR_PRIVACY_DELTA_MIN, 0.999, &words->delta);
+    case 'e':
+        return gr_read_number("--epsilon", optarg, 1e-6, 1e6, &words->epsilon);
+    case 'a':
+        return read_adjacency(optarg, &words->adjacency);
+    case 'b':
+        return read_before(optarg, words);
+    case 'j':
+        words->json = true;
+        return GR_OK;
+    default:
+        return GR_ERROR_USAGE;
+    }
+}
+
+/* Each action needs some options and has no use for one. */
+static gr_status check_words(const struct privacy_words *words) {
+    const bool noise = strcmp(words->action, "noise") == 0;
+    const char *lacks = words->steps == 0                        ? "--steps"
+                        : words->delta == 0                      ? "--delta"
+                        : noise && words->epsilon == 0           ? "--epsilon"
+                        : !noise && words->noise_multiplier == 0 ? "--noise-multiplier"
+                                                                 : NULL;
+    const char *idle = noise && words->noise_multiplier != 0 ? "--noise-multiplier"
+                       : !noise && words->epsilon != 0       ? "--epsilon"
+                                                             : NULL;
+    if (lacks)
+        return gr_fail(GR_ERROR_USAGE, "privacy %s: %s is missing; see `granary help privacy`",
+                       words->action, lacks);
+    if (idle)
+        return gr_fail(GR_ERROR_USAGE,
+                       "privacy %s: %s is what it finds, and cannot be given; see `granary help "
+                       "privacy`",
+                       words->action, idle);
+    return GR_OK;
+}
+
+static gr_status read_words(struct gr_invocation *invocation, struct privacy_words *words) {
+    static const char *const actions[] = {"epsilon", "noise", "table"};
+    char quoted[80];
+    int option;
+    words->sampling = 1;
+    while ((option = gr_next_option(invocation)) != -1) {
+        const gr_status status = read_option(option, words);
+        if (status != GR_OK) return status;
+    }
+    const gr_status status =
+        gr_only_argument(invocation, "epsilon, noise or table", &words->action);
+    if (status != GR_OK) return status;
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+        if (strcmp(words->action, actions[i]) == 0) return check_words(words);
+    gr_text_quote(words->action, strlen(words->action), quoted, sizeof quoted);
+    return gr_fail(GR_ERROR_USAGE,
+                   "privacy: found '%s', expected epsilon, noise or table; see `granary help "
+                   "privacy`",
+                   quoted);
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static double down(double x) {
+    return floor(x * 1e4) / 1e4;
+}
+
+static double up(double x) {
+    return ceil(x * 1e4) / 1e4;
+}
+
+static gr_status account(struct privacy_words *words, uint64_t steps, struct gr_epsilon *out) {
+    const struct gr_privacy_history history = {words->adjacency, words->events,
+                                               words->n_before + 1};
+    words->events[words->n_before] = (struct gr_privacy_event){
+        .noise_multiplier = words->noise_multiplier, .sampling = words->sampling, .count = steps};
+    return gr_accounting_epsilon(&history, words->delta, out);
+}
+
+static gr_status print_json(json_t *members, const struct privacy_words *words) {
+    gr_status status = GR_OK;
+    char *text = NULL;
+    if (members && json_object_set_new(members, "delta", json_real(words->delta)) == 0 &&
+        json_object_set_new(members, "adjacency", json_string(adjacencies[words->adjacency])) == 0)
+        text = json_dumps(members, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    if (text)
+        puts(text);
+    else
+        status = gr_fail(GR_ERROR_INTERNAL, "memory for an answer was refused");
+    free(text);
+    json_decref(members);
+    return status;
+}
+
+static json_t *json_of(const struct gr_epsilon *epsilon, uint64_t steps) {
+    return json_pack("{s:I, s:f, s:f, s:f, s:b}", "steps", (json_int_t)steps, "epsilon_lower",
+                     epsilon->lower, "epsilon_upper", epsilon->upper, "epsilon_renyi",
+                     epsilon->renyi, "exact", epsilon->exact);
+}
+
+static gr_status tell_epsilon(struct privacy_words *words) {
+    gr_status status = GR_OK;
+    struct gr_epsilon epsilon;
+    GR_TRY(account(words, words->steps, &epsilon));
+    if (words->json) return print_json(json_of(&epsilon, words->steps), words);
+    if (epsilon.exact)
+        printf("epsilon %.4f", up(epsilon.upper));
+    else
+        printf("epsilon %.4f to %.4f", down(epsilon.lower), up(epsilon.upper));
+    printf(" for delta %g, %s\n", words->delta, adjacencies[words->adjacency]);
+    printf("by Renyi divergences alone %.4f, of order %.3g\n", up(epsilon.renyi), epsilon.order);
+out:
+    return status;
+}
+
+static gr_status tell_noise(const struct privacy_words *words) {
+    const struct gr_privacy_history before = {words->adjacency, words->events, words->n_before};
+    gr_status status = GR_OK;
+    double z;
+    GR_TRY(gr_accounting_noise(&before, words->sampling, words->steps, words->epsilon, words->delta,
+                               &z));
+    if (words->json)
+        return print_json(json_pack("{s:I, s:f, s:f}", "steps", (json_int_t)words->steps, "epsilon",
+                                    words->epsilon, "noise_multiplier", z),
+                          words);
+    printf("noise multiplier %.4f keeps epsilon at most %g for delta %g, %s\n", up(z),
+           words->epsilon, words->delta, adjacencies[words->adjacency]);
+out:
+    return status;
+}
+
+/* 1, 2, 5, 10, 20, ... and the last one. */
+static uint64_t next_steps(uint64_t steps, uint64_t last) {
+    uint64_t ten = 1;
+    if (steps == last) return last + 1;
+    while (ten * 10 <= steps)
+        ten *= 10;
+    const uint64_t next = steps / ten < 2 ? 2 * ten : steps / ten < 5 ? 5 * ten : 10 * ten;
+    return next < last ? next : last;
+}
+
+static gr_status tell_table(struct privacy_words *words) {
+    gr_status status = GR_OK;
+    struct gr_epsilon epsilon;
+    json_t *rows = words->json ? json_array() : NULL;
+    if (!words->json) printf("%10s %14s %14s %14s\n", "steps", "epsilon from", "to", "by Renyi");
+    for (uint64_t steps = 1; steps <= words->steps; steps = next_steps(steps, words->steps)) {
+        GR_TRY(account(words, steps, &epsilon));
+        if (words->json)
+            json_array_append_new(rows, json_of(&epsilon, steps));
+        else
+            printf("%10llu %14.4f %14.4f %14.4f\n", (unsigned long long)steps, down(epsilon.lower),
+                   up(epsilon.upper), up(epsilon.renyi));
+    }
+    if (words->json) status = print_json(json_pack("{s:O}", "rows", rows), words);
+out:
+    json_decref(rows);
+    return status;
+}
+
+/* A config is what is wrong elsewhere; here it is the command line. */
+static gr_status answer(struct privacy_words *words) {
+    if (strcmp(words->action, "noise") == 0) return tell_noise(words);
+    return strcmp(words->action, "table") == 0 ? tell_table(words) : tell_epsilon(words);
+}
+
+gr_status gr_command_privacy(struct gr_invocation *invocation) {
+    struct privacy_words words = {0};
+    gr_status status = read_words(invocation, &words);
+    if (status == GR_OK) status = answer(&words);
+    return status == GR_ERROR_CONFIG ? gr_fail(GR_ERROR_USAGE, "privacy: %s", gr_message())
+                                     : status;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Renyi divergences of sampled Gaussian sums. With P = (1 - q) N(0, z^2) + q N(1, z^2) and
+ * Q = N(0, z^2) the divergence of P from Q is the greater of both directions (Mironov, Talwar,
+ * Zhang 2019, theorem 5), and
+ *
+ *     exp((a - 1) D_a) = E_Q[r^a] = 1 + E_Q[r^a - 1 - a (r - 1)],  r = P / Q,
+ *
+ * for E_Q[r] = 1. The last expectation is of values >= 0, so that no digits cancel where q is
+ * small. It is taken by the trapezoidal rule, whose error falls exponentially for functions that
+ * are analytic in a strip: here of half width pi z^2, where the first zero of r is.
+ */
+#include "privacy/accounting.h"
+
+#include <math.h>
+
+enum { POINTS_MAX = 400000, SCAN = 80, REFINEMENTS = 60 };
+static const double tail = 12; /* standard deviations of the integrand's outermost parts */
+
+/* log(r) at x. */
+static double log_ratio(double z, double q, double x) {
+    const double w = (2 * x - 1) / (2 * z * z);
+    if (q == 1) return w;
+    /* Of e^w and 1 the greater one is taken out. */
+    return w > 0 ? w + log(q + (1 - q) * exp(-w)) : log1p(q * expm1(w));
+}
+
+/* log of the sum of N r^order h over the points, for integrands that a double cannot hold. */
+static double log_of_sum(double z, double q, double order, double from, double h, int n) {
+    double greatest = -INFINITY, sum = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i <= n; i++) {
+            const double x = from + i * h, value = order * log_ratio(z, q, x) - x * x / (2 * z * z);
+            if (pass == 0)
+                greatest = fmax(greatest, value);
+            else
+                sum += exp(value - greatest);
+        }
+    return greatest + log(sum * h / (z * sqrt(2 * M_PI)));
+}
+
+/* r^a - 1 - a (r - 1) for r = e^l: by its first terms where the others would cancel. */
+static double excess(double order, double l) {
+    if (order * fabs(l) < 1e-3) {
+        const double third = (order + 1) * l / 3, fourth = (order * order + order + 1) * l * l / 12;
+        return order * (order - 1) * l * l / 2 * (1 + third + fourth);
+    }
+    return expm1(order * l) - order * expm1(l);
+}
+
+double gr_renyi_divergence(double z, double q, double order) {
+    const double unsampled = order / (2 * z * z), h = fmin(z / 8, z * z / 2), from = -tail * z,
+                 points = (order + 2 * tail * z) / h;
+    double sum = 0;
+    if (q == 1 || !(points < POINTS_MAX)) return unsampled;
+    const int n = (int)points + 1;
+    if (order * log_ratio(z, q, order + tail * z) > 600)
+        return fmin(unsampled, log_of_sum(z, q, order, from, h, n) / (order - 1));
+    for (int i = 0; i <= n; i++) {
+        const double x = from + i * h;
+        sum += exp(-x * x / (2 * z * z)) * excess(order, log_ratio(z, q, x));
+    }
+    return fmin(unsampled, log1p(fmax(sum, 0) * h / (z * sqrt(2 * M_PI))) / (order - 1));
+}
+
+/* Canonne, Kamath, Steinke 2020, proposition 12. */
+static double epsilon_at(const struct gr_privacy_history *history, double delta, double order) {
+    double sum = 0;
+    for (size_t i = 0; i < history->n; i++)
+        sum += (double)history->events[i].count *
+               gr_renyi_divergence(history->events[i].noise_multiplier, history->events[i].sampling,
+                                   order);
+    return sum + log1p(-1 / order) - (log(delta) + log(order)) / (order - 1);
+}
+
+/* Orders are searched by log(order - 1): a coarse scan, then by golden sections about the best. */
+struct gr_renyi_bound gr_renyi_epsilon(const struct gr_privacy_history *history, double delta) {
+    const double from = log(1e-3), to = log(1e6), step = (to - from) / SCAN,
+                 golden = (sqrt(5) - 1) / 2;
+    double best = INFINITY, at = from;
+    for (int i = 0; i <= SCAN; i++) {
+        const double epsilon = epsilon_at(history, delta, 1 + exp(from + i * step));
+        if (epsilon < best) best = epsilon, at = from + i * step;
+    }
+    double low = at - step, high = at + step;
+    for (int i = 0; i < REFINEMENTS && high - low > 1e-7; i++) {
+        const double a = high - golden * (high - low), b = low + golden * (high - low);
+        if (epsilon_at(history, delta, 1 + exp(a)) < epsilon_at(history, delta, 1 + exp(b)))
+            high = b;
+        else
+            low = a;
+    }
+    const double order = 1 + exp((low + high) / 2);
+    return (struct gr_renyi_bound){fmax(0, fmin(best, epsilon_at(history, delta, order))), order};
+}
