@@ -34,14 +34,14 @@ static int64_t reach_of(const struct gr_masked_page *page) {
 
 gr_status gr_masked_page_forget(struct gr_masked_page *page, struct gr_comm *comm, bool *told) {
     const uint64_t key = page->key;
-    int64_t read = page->told || reach_of(page) > 0;
-    const gr_status status = gr_comm_max_public(comm, &read, 1);
+    int64_t times = page->forgotten + (reach_of(page) > 0);
+    const gr_status status = gr_comm_max_public(comm, &times, 1);
     if (status != GR_OK) return status;
-    *told = read != 0;
+    *told = times != 0;
     if (*told) gr_masked_page_release(page);
     page->key = key;
     page->begun = true;
-    page->told = *told;
+    page->forgotten = times < UINT16_MAX ? (uint16_t)times : UINT16_MAX;
     return GR_OK;
 }
 
@@ -154,15 +154,19 @@ out:
     return status;
 }
 
+/* Of the work's sums the next: kind of work, how often it was forgotten, place. */
+static uint64_t part_of(const struct gr_masked_page *page) {
+    enum { WORK_BITS = 32, PLACE_BITS = 16 };
+    return page->key >> WORK_BITS << WORK_BITS | (uint64_t)page->forgotten << PLACE_BITS |
+           (uint16_t)page->next;
+}
+
 gr_status gr_masked_page_sum(struct gr_masked_page *page, struct gr_masking *masking,
                              uint32_t release, int64_t *values, size_t n) {
-    enum { WORK_BITS = 32 };
     gr_status status = GR_OK;
     struct gr_comm *comm = masking->comm;
-    const struct gr_masked_options options = {.release = release,
-                                              .round = (uint32_t)page->key,
-                                              .part = page->key >> WORK_BITS << WORK_BITS |
-                                                      (uint32_t)page->next};
+    const struct gr_masked_options options = {
+        .release = release, .round = (uint32_t)page->key, .part = part_of(page)};
     GR_TRY(meet(page, comm));
     gr_status room = make_room(page);
     const int64_t step = 2 * (int64_t)page->next;

@@ -26,9 +26,9 @@ struct gr_masked_page {
     size_t n_entries, next;
     uint32_t epoch; /* in which the work was begun or begun anew */
     bool begun;
-    bool told;     /* a sum of it was perhaps read, and is forgotten */
+    uint16_t forgotten; /* so often, for sums of it were perhaps read; the same on all members */
     int64_t reach; /* how far any member has come, in steps: two for each sum that it has read, one
-                      for a sum that all are known to have */
+                 for a sum that all are known to have */
 };
 
 /* Not collective. The work of this number begins, or begins anew after a loss: then its sums are
@@ -43,7 +43,8 @@ gr_status gr_masked_page_sum(struct gr_masked_page *page, struct gr_masking *mas
 /*
  * Collective, behind gr_masked_page_turn, where members may have changed. *told: some member may
  * have read a sum of this work before; then all of it is forgotten, and of the silos that are left
- * the caller brings nothing more that could be subtracted.
+ * the caller brings nothing more that could be subtracted. So its sums are others from then on, in
+ * a site's record too, which would refuse the same ones over fewer parties.
  */
 gr_status gr_masked_page_forget(struct gr_masked_page *page, struct gr_comm *comm,
                                 bool *told) GR_CHECKED;

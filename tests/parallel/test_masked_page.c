@@ -9,6 +9,9 @@
  */
 #include "parallel.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 #include "cohort/masked_page.h"
 
 enum { SILOS = 4, N = 3, KEY = 7 };
@@ -143,7 +146,38 @@ static int who_has_missed_the_opening(struct gr_comm *comm) {
     return bad;
 }
 
+/*
+ * Collective. Who has a record of sums refuses what would tell, by subtraction, what those brought
+ * who are gone; a work that was forgotten, of which nothing is brought any more, is another sum
+ * each time.
+ */
+static int what_is_forgotten_is_another_sum(struct gr_comm *comm) {
+    static const int32_t others[][2] = {{3, 2}, {4, 2}, {4, 3}}; /* who are there */
+    char path[64];
+    int64_t values[N];
+    bool told;
+    struct work work;
+    if (gr_comm_size(comm) == SILOS) return 0;
+    int bad = work_create(comm, &work);
+    snprintf(path, sizeof path, "masked-page-%d.sums", gr_comm_slot(comm));
+    unlink(path);
+    EXPECT(gr_sum_journal_open(path, &work.masking->journal) == GR_OK);
+    for (int lost = 0; lost < 3; lost++) {
+        work.host_of[SILOS - 1] = others[lost][0];
+        work.host_of[SILOS - 2] = others[lost][1];
+        gr_masked_page_turn(&work.page, KEY);
+        if (lost > 0) EXPECT(gr_masked_page_forget(&work.page, comm, &told) == GR_OK && told);
+        values_of(lost > 0 ? SILOS : gr_comm_rank(comm), 0, values);
+        EXPECT(gr_masked_page_sum(&work.page, work.masking, GR_RELEASE_SCORES, values, N) == GR_OK);
+        EXPECT(lost > 0 ? values[0] == 0 : are_sums(values, 0));
+    }
+    unlink(path);
+    work_release(&work);
+    return bad;
+}
+
 PARALLEL_MAIN({"nobody knows that all have it", nobody_knows_that_all_have_it},
               {"one knows that all have it", one_knows_that_all_have_it},
               {"who was not in it", who_was_not_in_it},
-              {"who has missed the opening", who_has_missed_the_opening})
+              {"who has missed the opening", who_has_missed_the_opening},
+              {"what is forgotten is another sum", what_is_forgotten_is_another_sum})
