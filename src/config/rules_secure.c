@@ -105,6 +105,13 @@ static void check_tables(const struct gr_rule_context *r) {
                "found %s, allowed only none " WITH " and data.source synthetic, whose features "
                "have no range",
                gr_scale_text(config->preprocess.scale));
+    /* Labels of a table that is dealt are nobody's. */
+    if (source == GR_SOURCE_IDX && config->data.silo_tables_count > 0 &&
+        config->model.classes == 0 && !gr_predicts_number(&config->model) &&
+        gr_rule_sound(r, "model.classes"))
+        REFUSE(r, "model.classes",
+               "is required; found nothing, allowed the number of classes " WITH
+               ": the greatest label is not asked of silos");
 }
 
 /* Releases of single silos. */

@@ -54,6 +54,10 @@ static const struct {
     {"data: {source: csv, silo_tables: [{file: a}, {file: b}, {file: c}]}\n" SECURE GRID,
      "t.yaml:2: data.schema: is required; found nothing, allowed a path with secure.aggregation "
      "true: columns, categories and ranges are not asked of silos"},
+    {"data: {source: idx, silo_tables: [{features: a, labels: b}, {features: c, labels: d}, "
+     "{features: e, labels: f}]}\n" SECURE GRID,
+     "t.yaml:6: model.classes: is required; found nothing, allowed the number of classes with "
+     "secure.aggregation true: the greatest label is not asked of silos"},
     {"data: {source: synthetic, silos: 2}\n" SECURE GRID,
      "t.yaml:3: secure.aggregation: found true, allowed only false with 2 silos: secure sums are "
      "of 3 to 64"},
