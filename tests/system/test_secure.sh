@@ -189,6 +189,7 @@ join a; a=$!
 join b; pids="$coordinator $!"
 join c; pids="$pids $!"
 check "rounds are done" round_reached 2
+check "who has keys leaves no core file" grep -qE '^Max core file size +[01] +[01] ' /proc/$a/limits /proc/$coordinator/limits
 kill -9 $a; wait $a 2>/dev/null
 check "below its threshold there is no sum" wait_words "expected 3" folder.log
 join a

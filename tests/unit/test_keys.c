@@ -7,8 +7,11 @@
 #include <granary/post.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sodium.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "post/keys.h"
 #include "scratch.h"
@@ -271,7 +274,39 @@ START_TEST(keys_work_where_no_memory_may_be_locked) {
 }
 END_TEST
 
-RUN_TESTS("keys", keys_are_those_of_the_standards, signatures_are_of_purpose_and_bytes,
-          generated_keys_are_read_back_and_private, nothing_is_replaced,
-          keys_that_others_may_read_are_refused, damaged_keys_are_refused,
+/* Of a process that ends by a fault while it is allowed core files, with keys or without. */
+static bool leaves_core_file(bool with_keys) {
+    struct rlimit limit;
+    int state;
+    ck_assert_int_eq(getrlimit(RLIMIT_CORE, &limit), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        struct gr_keys *keys = NULL;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_CORE, &limit) != 0 || chdir(scratch) != 0) _exit(1);
+        if (with_keys && gr_keys_draw(&keys) != GR_OK) _exit(1);
+        abort();
+    }
+    ck_assert_int_eq(waitpid(child, &state, 0), child);
+    ck_assert(WIFSIGNALED(state) && WTERMSIG(state) == SIGABRT);
+    return WCOREDUMP(state);
+}
+
+/* Where the system keeps them at all, of others it keeps them. */
+START_TEST(no_core_file_has_keys) {
+    struct rlimit limit;
+    struct gr_keys *keys;
+    const bool kept = leaves_core_file(false);
+    if (!kept) fprintf(stderr, "no core files on this system\n");
+    ck_assert(!leaves_core_file(true));
+    MUST(gr_keys_draw(&keys));
+    ck_assert_int_eq(getrlimit(RLIMIT_CORE, &limit), 0);
+    ck_assert(limit.rlim_max <= 1 && limit.rlim_cur == limit.rlim_max);
+    gr_keys_free(keys);
+}
+END_TEST
+
+RUN_TESTS("keys", no_core_file_has_keys, keys_are_those_of_the_standards,
+          signatures_are_of_purpose_and_bytes, generated_keys_are_read_back_and_private,
+          nothing_is_replaced, keys_that_others_may_read_are_refused, damaged_keys_are_refused,
           no_slip_of_the_hand_in_a_word_is_missed, keys_work_where_no_memory_may_be_locked)
