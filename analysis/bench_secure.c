@@ -150,10 +150,10 @@ static void end(struct secure_bench *bench) {
     static const unsigned char total[GR_DIGEST_BYTES];
     for (uint32_t p = 0; p < bench->n; p++)
         gr_party_set_add(&all, p);
-    must(gr_secure_collector_summed(bench->collector, all, total));
+    must(gr_secure_collector_summed(bench->collector, &all, total));
     for (uint32_t p = 0; p < bench->n; p++) {
         const double began = gr_clock_cpu_seconds();
-        must(gr_secure_party_sign(bench->parties[p], all, total, &out));
+        must(gr_secure_party_sign(bench->parties[p], &all, total, &out));
         if (p == 0) bench->roster = gr_clock_cpu_seconds() - began;
         give(bench, p, out);
     }
@@ -178,7 +178,7 @@ static void run(uint32_t n, size_t n_words, uint32_t *words) {
     for (int repetition = 0; repetition < REPETITIONS; repetition++) {
         set_up(&bench);
         double began = gr_clock_cpu_seconds();
-        must(gr_secure_party_mask(bench.parties[0], (struct gr_party_set){0}, range, words));
+        must(gr_secure_party_mask(bench.parties[0], NULL, range, words));
         bench.mask = gr_clock_cpu_seconds() - began;
         end(&bench);
         began = gr_clock_cpu_seconds();

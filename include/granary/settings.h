@@ -535,7 +535,9 @@ struct gr_aggregation_config {
     /* Parties that must be there to open a sum; 0: gr_secure_threshold_default of all. */         \
     X##_WHOLE(in, threshold, "0", DECIDES, 0, SILOS_MAX)                                           \
     /* Parties that may work together to see the part of another: so many learn nothing. */        \
-    X##_WHOLE(in, colluding, "0", DECIDES, 0, SILOS_MAX)
+    X##_WHOLE(in, colluding, "0", DECIDES, 0, SILOS_MAX)                                           \
+    /* Other parties with which each makes masks, at least, of more than 64; 0: as few as do. */   \
+    X##_WHOLE(in, neighbours, "0", DECIDES, 0, SILOS_MAX)
 struct gr_secure_config {
     GR_SECURE_KEYS(GR_MEMBER, )
 };

@@ -148,22 +148,44 @@ static void find_parties(const struct gr_masking *masking, struct gr_masked_sum 
     }
 }
 
+static uint32_t all_parties(const struct gr_masking *masking) {
+    return masking->parties ? gr_comm_parties(masking->comm) - 1 : masking->config->data.silos;
+}
+
 /* The threshold is of the whole federation, whoever is there: else whoever says that parties are
  * away could lower it. A lower one than the fewest parties of any sum is of openings alone. */
+static void set_terms(const struct gr_masking *masking, struct gr_secure_terms *terms) {
+    terms->threshold = gr_secure_threshold(masking->config, all_parties(masking));
+    terms->colluding = masking->config->secure.colluding;
+    terms->neighbours = masking->config->secure.neighbours;
+}
+
+/* The same on all ranks, also of a sum of which this rank has nothing. */
+static gr_status neighbours_of(const struct gr_masking *masking, uint32_t n_parties,
+                               uint32_t *neighbours) {
+    struct gr_secure_terms terms = {.n_parties = n_parties};
+    struct gr_secure_degree degree = {0};
+    set_terms(masking, &terms);
+    const gr_status status = gr_secure_terms_degree(&terms, n_parties, &degree);
+    *neighbours = degree.neighbours;
+    return status;
+}
+
 static gr_status settle_terms(const struct gr_masking *masking, struct gr_masked_sum *sum) {
     struct gr_secure_terms *terms = &sum->terms;
-    const uint32_t all =
-        masking->parties ? gr_comm_parties(masking->comm) - 1 : masking->config->data.silos;
+    gr_status status;
     terms->identities = sum->identities;
-    terms->threshold = gr_secure_threshold(masking->config, all);
-    terms->colluding = masking->config->secure.colluding;
+    set_terms(masking, terms);
     const uint32_t least =
         terms->threshold > GR_SECURE_PARTIES_MIN ? terms->threshold : GR_SECURE_PARTIES_MIN;
     if (terms->n_parties < least)
         return gr_fail(GR_STOPPED,
                        "secure sum: %u of %u parties are there, expected %u (secure.threshold)",
-                       terms->n_parties, all, least);
-    return gr_secure_terms_check(terms);
+                       terms->n_parties, all_parties(masking), least);
+    GR_TRY(gr_secure_terms_check(terms));
+    status = neighbours_of(masking, terms->n_parties, &sum->neighbours);
+out:
+    return status;
 }
 
 bool gr_masking_suffices(const struct gr_masking *masking) {
@@ -191,14 +213,14 @@ out:
 /* ---- messages ------------------------------------------------------------------------------- */
 
 /* Words of a message with its size before it, at most. */
-static size_t words_of(enum gr_secure_kind kind, uint32_t n_parties) {
-    const size_t bytes = sizeof(uint64_t) + gr_secure_message_most(kind, n_parties);
+static size_t words_of(enum gr_secure_kind kind, uint32_t neighbours) {
+    const size_t bytes = sizeof(uint64_t) + gr_secure_message_most(kind, neighbours);
     return (bytes + sizeof(int64_t) - 1) / sizeof(int64_t);
 }
 
 /* Room for all parties' messages of any kind: shares are the longest. */
-static gr_status make_room(uint32_t n_parties, int64_t **words) {
-    return gr_allocate(n_parties * words_of(GR_SECURE_SHARES, n_parties), sizeof **words,
+static gr_status make_room(uint32_t n_parties, uint32_t neighbours, int64_t **words) {
+    return gr_allocate(n_parties * words_of(GR_SECURE_SHARES, neighbours), sizeof **words,
                        "messages of a secure sum", words);
 }
 
@@ -225,7 +247,7 @@ static void write_messages(struct gr_masked_sum *sum, uint32_t n_parties, size_t
 static gr_status collect(struct gr_masked_sum *sum, size_t each, const int64_t *words) {
     for (uint32_t p = 0; p < sum->terms.n_parties; p++) {
         const int64_t *at = words + p * each;
-        const struct gr_party_set heard = gr_secure_collector_heard(sum->collector);
+        const struct gr_party_set *heard = gr_secure_collector_heard(sum->collector);
         if (at[0] <= 0 || at[0] > (int64_t)((each - 1) * sizeof *at) || gr_party_set_has(heard, p))
             continue;
         (void)!gr_secure_collector_take(sum->collector, p, at + 1, (size_t)at[0]);
@@ -238,12 +260,21 @@ static gr_status bring_advert(struct gr_masked_sum *sum, uint32_t p,
     return gr_secure_party_advertise(sum->party[p], out);
 }
 
-static gr_status bring_shares(struct gr_masked_sum *sum, uint32_t p,
+static gr_status bring_reveal(struct gr_masked_sum *sum, uint32_t p,
                               struct gr_secure_message *out) {
     struct gr_secure_message list = {0};
     gr_status status = gr_secure_collector_tell(sum->collector, p, &list);
-    if (status == GR_OK) status = gr_secure_party_share(sum->party[p], list.bytes, list.n, out);
+    if (status == GR_OK) status = gr_secure_party_reveal(sum->party[p], list.bytes, list.n, out);
     gr_free(list.bytes);
+    return status;
+}
+
+static gr_status bring_shares(struct gr_masked_sum *sum, uint32_t p,
+                              struct gr_secure_message *out) {
+    struct gr_secure_message told = {0};
+    gr_status status = gr_secure_collector_tell(sum->collector, p, &told);
+    if (status == GR_OK) status = gr_secure_party_share(sum->party[p], told.bytes, told.n, out);
+    gr_free(told.bytes);
     return status;
 }
 
@@ -267,19 +298,25 @@ static gr_status bring_opening(struct gr_masked_sum *sum, uint32_t p,
     return sum->openings[p].n > 0 ? keep(&sum->openings[p], out) : GR_OK;
 }
 
+/* Of whom messages are exchanged, the same on all ranks. */
+struct crowd {
+    uint32_t n_parties, neighbours; /* of each */
+};
+
 /* Collective. The messages of one kind, each in its party's place of `words`, to all. */
-static gr_status exchange(struct gr_comm *comm, struct gr_masked_sum *sum, uint32_t n_parties,
+static gr_status exchange(struct gr_comm *comm, struct gr_masked_sum *sum, struct crowd of,
                           enum gr_secure_step step, int64_t *words) {
     static const struct {
         enum gr_secure_kind kind;
         bring_function bring;
     } steps[] = {[GR_SECURE_STEP_ADVERTS] = {GR_SECURE_ADVERT, bring_advert},
+                 [GR_SECURE_STEP_REVEALS] = {GR_SECURE_REVEAL, bring_reveal},
                  [GR_SECURE_STEP_SHARES] = {GR_SECURE_SHARES, bring_shares},
                  [GR_SECURE_STEP_ROSTERS] = {GR_SECURE_ROSTER, bring_roster},
                  [GR_SECURE_STEP_OPENINGS] = {GR_SECURE_OPENING, bring_opening}};
-    const size_t each = words_of(steps[step].kind, n_parties);
-    write_messages(sum, n_parties, each, steps[step].bring, words);
-    const gr_status status = gr_comm_sum_public(comm, words, n_parties * each);
+    const size_t each = words_of(steps[step].kind, of.neighbours);
+    write_messages(sum, of.n_parties, each, steps[step].bring, words);
+    const gr_status status = gr_comm_sum_public(comm, words, of.n_parties * each);
     if (status == GR_OK && sum && sum->status == GR_OK &&
         gr_secure_collector_step(sum->collector) == step)
         fail_alone(sum, collect(sum, each, words));
@@ -315,7 +352,7 @@ static gr_status create(const struct gr_masking *masking, const struct gr_secure
     sum->terms = *terms;
     find_parties(masking, sum, mine);
     GR_TRY(settle_terms(masking, sum));
-    GR_TRY(make_room(sum->terms.n_parties, &sum->words));
+    GR_TRY(make_room(sum->terms.n_parties, sum->neighbours, &sum->words));
     fail_alone(sum, create_parties(masking, sum, mine));
     *out = sum;
     sum = NULL;
@@ -340,8 +377,10 @@ gr_status gr_masked_begin(struct gr_masking *masking, gr_status mine,
     GR_TRY(gr_masked_agree(masking, mine));
     assert(sum); /* mine was GR_OK */
     for (int step = GR_SECURE_STEP_ADVERTS; step <= GR_SECURE_STEP_SHARES; step++)
-        GR_TRY(exchange(masking->comm, sum, sum->terms.n_parties, (enum gr_secure_step)step,
-                        sum->words));
+        if (step != GR_SECURE_STEP_REVEALS || gr_secure_terms_draws(&sum->terms))
+            GR_TRY(exchange(masking->comm, sum,
+                            (struct crowd){sum->terms.n_parties, sum->neighbours},
+                            (enum gr_secure_step)step, sum->words));
     if (sum->status == GR_OK) fail_alone(sum, tell(sum, gr_secure_party_take_pieces));
     *out = sum;
     sum = NULL;
@@ -356,7 +395,7 @@ out:
 void gr_masked_add(struct gr_masked_sum *sum, struct gr_stream_range range, void *words) {
     for (uint32_t p = 0; p < sum->terms.n_parties && sum->status == GR_OK; p++)
         if (sum->party[p])
-            fail_alone(sum, gr_secure_party_mask(sum->party[p], sum->own, range, words));
+            fail_alone(sum, gr_secure_party_mask(sum->party[p], &sum->own, range, words));
     if (sum->status != GR_OK) memset(words, 0, range.n * (range.bits / 8));
 }
 
@@ -373,11 +412,11 @@ static gr_status sign(struct gr_masked_sum *sum, const unsigned char total[GR_DI
     for (uint32_t p = 0; p < sum->terms.n_parties; p++)
         gr_party_set_add(&all, p);
     if (gr_secure_collector_step(sum->collector) == GR_SECURE_STEP_ROSTERS &&
-        gr_secure_collector_heard(sum->collector).bits == 0)
-        GR_TRY(gr_secure_collector_summed(sum->collector, all, total));
+        gr_party_set_count(gr_secure_collector_heard(sum->collector)) == 0)
+        GR_TRY(gr_secure_collector_summed(sum->collector, &all, total));
     for (uint32_t p = 0; p < sum->terms.n_parties; p++)
         if (sum->party[p] && sum->rosters[p].n == 0)
-            GR_TRY(gr_secure_party_sign(sum->party[p], all, total, &sum->rosters[p]));
+            GR_TRY(gr_secure_party_sign(sum->party[p], &all, total, &sum->rosters[p]));
 out:
     return status;
 }
@@ -404,13 +443,17 @@ gr_status gr_masked_open(struct gr_masking *masking, struct gr_masked_sum *sum, 
     gr_status status = GR_OK;
     struct gr_comm *comm = masking->comm;
     int64_t *words = NULL;
+    struct crowd of = {.n_parties = n_parties};
     assert(sum || n_parties > 0);
     if (sum) fail_alone(sum, sign(sum, total));
-    if (n_parties > 0) GR_TRY(gr_comm_agree(comm, make_room(n_parties, &words)));
-    if (n_parties == 0) n_parties = sum->terms.n_parties;
-    GR_TRY(exchange(comm, sum, n_parties, GR_SECURE_STEP_ROSTERS, words ? words : sum->words));
+    if (n_parties > 0) {
+        GR_TRY(neighbours_of(masking, n_parties, &of.neighbours));
+        GR_TRY(gr_comm_agree(comm, make_room(n_parties, of.neighbours, &words)));
+    }
+    if (n_parties == 0) of = (struct crowd){sum->terms.n_parties, sum->neighbours};
+    GR_TRY(exchange(comm, sum, of, GR_SECURE_STEP_ROSTERS, words ? words : sum->words));
     if (sum && sum->status == GR_OK) fail_alone(sum, open_shares(sum));
-    GR_TRY(exchange(comm, sum, n_parties, GR_SECURE_STEP_OPENINGS, words ? words : sum->words));
+    GR_TRY(exchange(comm, sum, of, GR_SECURE_STEP_OPENINGS, words ? words : sum->words));
     status = gr_masked_agree(masking, sum ? gr_masked_status(sum) : GR_OK);
 out:
     gr_free(words);

@@ -44,6 +44,7 @@ bool gr_masking_suffices(const struct gr_masking *masking);
 /* One sum, as this rank knows it. */
 struct gr_masked_sum {
     struct gr_secure_terms terms;
+    uint32_t neighbours; /* of each party, where all show keys */
     struct gr_public_key identities[GR_SECURE_PARTIES_MAX];
     struct gr_secure_party *party[GR_SECURE_PARTIES_MAX]; /* of this process; owned */
     struct gr_party_set own;                              /* these */

@@ -32,6 +32,30 @@ uint32_t gr_secure_threshold(const struct gr_config *config, uint32_t n_parties)
                                         : gr_secure_threshold_default(n_parties);
 }
 
+/* Of n parties, whose other numbers are as they may be. */
+static void check_neighbours(const struct gr_rule_context *r, uint32_t n, const char *parties) {
+    const struct gr_secure_config *secure = &r->config->secure;
+    const uint32_t most = n - 1 < GR_SECURE_NEIGHBOURS_MAX ? n - 1 : GR_SECURE_NEIGHBOURS_MAX;
+    const struct gr_secure_degree_of least = {.n_parties = n,
+                                              .threshold = gr_secure_threshold(r->config, n),
+                                              .colluding = secure->colluding};
+    struct gr_secure_degree degree = {0};
+    if (!gr_rule_sound(r, "secure.neighbours")) return;
+    if (gr_secure_degree(&least, &degree) != GR_OK)
+        REFUSE(r, "secure.neighbours",
+               "found %u, and %u %s with a threshold of %u and %u colluding need more than %d: a "
+               "higher secure.threshold needs fewer",
+               secure->neighbours, n, parties, least.threshold, least.colluding, most);
+    else if (n <= GR_SECURE_COMPLETE_MAX && secure->neighbours > 0)
+        REFUSE(r, "secure.neighbours",
+               "found %u, allowed only 0 with %u %s: up to %d are all neighbours of each other",
+               secure->neighbours, n, parties, GR_SECURE_COMPLETE_MAX);
+    else if (secure->neighbours > most ||
+             (secure->neighbours > 0 && secure->neighbours < degree.neighbours))
+        REFUSE(r, "secure.neighbours", "found %u, allowed 0 (which is %u) or %u to %u of %u %s",
+               secure->neighbours, degree.neighbours, degree.neighbours, most, n, parties);
+}
+
 /* As gr_secure_terms_check, each rule at the setting that breaks it. */
 void gr_rules_of_parties(const struct gr_rule_context *r, uint32_t n, const char *parties) {
     const struct gr_secure_config *secure = &r->config->secure;
@@ -52,6 +76,8 @@ void gr_rules_of_parties(const struct gr_rule_context *r, uint32_t n, const char
                "found %u, allowed 0 to %u with a threshold of %u of %u %s: more could sign two "
                "rosters for one sum",
                secure->colluding, 2 * t - n - 1, t, n, parties);
+    else if (secure->colluding <= 2 * t - n - 1)
+        check_neighbours(r, n, parties);
 }
 
 /* Numbers that nobody would look at. */
@@ -60,7 +86,9 @@ static void check_unused(const struct gr_rule_context *r) {
     const struct {
         const char *path;
         uint32_t value;
-    } number[] = {{"secure.threshold", secure->threshold}, {"secure.colluding", secure->colluding}};
+    } number[] = {{"secure.threshold", secure->threshold},
+                  {"secure.colluding", secure->colluding},
+                  {"secure.neighbours", secure->neighbours}};
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         if (number[i].value > 0 && gr_rule_sound(r, number[i].path))
             REFUSE(r, number[i].path,

@@ -128,7 +128,8 @@ out:
 static gr_status count_silos(struct gr_node *root) {
     gr_status status;
     GR_TRY(set_text(gr_node_at(root, "secure"), "threshold", "0"));
-    status = set_text(gr_node_at(root, "secure"), "colluding", "0");
+    GR_TRY(set_text(gr_node_at(root, "secure"), "colluding", "0"));
+    status = set_text(gr_node_at(root, "secure"), "neighbours", "0");
 out:
     return status;
 }

@@ -148,8 +148,9 @@ out:
 }
 
 bool gr_study_may_change(const struct gr_config *now, const char *path) {
-    static const char *const paths[] = {"data.silos", "silos[].name", "policy.minimum_silos",
-                                        "secure.threshold", "secure.colluding"};
+    static const char *const paths[] = {"data.silos",           "silos[].name",
+                                        "policy.minimum_silos", "secure.threshold",
+                                        "secure.colluding",     "secure.neighbours"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (strcmp(path, paths[i]) == 0) return true;
     /* A metric of fewer digits ends a run, and chooses its model, elsewhere. */

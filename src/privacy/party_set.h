@@ -7,29 +7,37 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Parties of one sum: each holds a share of every other's secrets, whose numbers are bytes, and
- * makes a mask with every other; beyond, that costs more than the sum. */
-enum { GR_SECURE_PARTIES_MAX = 64, GR_PARTY_SET_BYTES = 8 };
+/* Parties of one sum: each looks at the keys and the signature of every other, which of more costs
+ * whoever collects a second and more. */
+enum { GR_SECURE_PARTIES_MAX = 1024, GR_PARTY_SET_BYTES = GR_SECURE_PARTIES_MAX / 8 };
 
-/* Bit p: party p. */
+/* Bit p % 64 of word p / 64: party p. */
 struct gr_party_set {
-    uint64_t bits;
+    uint64_t bits[GR_SECURE_PARTIES_MAX / 64];
 };
+_Static_assert(sizeof(struct gr_party_set) == GR_PARTY_SET_BYTES, "a set is its bytes");
 
-static inline bool gr_party_set_has(struct gr_party_set set, uint32_t party) {
-    return party < GR_SECURE_PARTIES_MAX && (set.bits >> party & 1) != 0;
+static inline bool gr_party_set_has(const struct gr_party_set *set, uint32_t party) {
+    return party < GR_SECURE_PARTIES_MAX && (set->bits[party / 64] >> party % 64 & 1) != 0;
 }
 static inline void gr_party_set_add(struct gr_party_set *set, uint32_t party) {
-    if (party < GR_SECURE_PARTIES_MAX) set->bits |= (uint64_t)1 << party;
+    if (party < GR_SECURE_PARTIES_MAX) set->bits[party / 64] |= (uint64_t)1 << party % 64;
 }
-static inline uint32_t gr_party_set_count(struct gr_party_set set) {
-    return (uint32_t)__builtin_popcountll(set.bits);
+static inline uint32_t gr_party_set_count(const struct gr_party_set *set) {
+    uint32_t n = 0;
+    for (uint32_t w = 0; w < GR_SECURE_PARTIES_MAX / 64; w++)
+        n += (uint32_t)__builtin_popcountll(set->bits[w]);
+    return n;
 }
-static inline bool gr_party_set_within(struct gr_party_set part, struct gr_party_set whole) {
-    return (part.bits & ~whole.bits) == 0;
+static inline bool gr_party_set_within(const struct gr_party_set *part,
+                                       const struct gr_party_set *whole) {
+    uint64_t beyond = 0;
+    for (uint32_t w = 0; w < GR_SECURE_PARTIES_MAX / 64; w++)
+        beyond |= part->bits[w] & ~whole->bits[w];
+    return beyond == 0;
 }
-static inline bool gr_party_set_equal(struct gr_party_set a, struct gr_party_set b) {
-    return a.bits == b.bits;
+static inline bool gr_party_set_equal(const struct gr_party_set *a, const struct gr_party_set *b) {
+    return memcmp(a, b, sizeof *a) == 0;
 }
 
 #endif

@@ -30,6 +30,34 @@ void gr_secure_commitment(const unsigned char *id, uint32_t party,
     digest_of("granary: a self mask's seed", id, words, seed, out);
 }
 
+void gr_secure_draw_commitment(const unsigned char *id, uint32_t party,
+                               const unsigned char draw[GR_SECURE_SECRET_BYTES],
+                               unsigned char out[GR_DIGEST_BYTES]) {
+    const uint32_t words[3] = {party, 0, 0};
+    digest_of("granary: a part of a graph's seed", id, words, draw, out);
+}
+
+gr_status gr_secure_draw(const struct gr_secure_terms *terms, const struct gr_party_set *listed,
+                         const struct gr_secure_drawn *drawn, struct gr_secure_graph *out) {
+    static const char title[] = "granary: the seed of a graph";
+    unsigned char seed[GR_DIGEST_BYTES];
+    struct gr_digest digest;
+    struct gr_secure_degree degree;
+    gr_status status;
+    GR_TRY(gr_secure_terms_degree(terms, gr_party_set_count(listed), &degree));
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, title, sizeof title);
+    gr_digest_add(&digest, drawn->id, GR_DIGEST_BYTES);
+    gr_digest_add(&digest, drawn->list, GR_DIGEST_BYTES);
+    for (uint32_t p = 0; p < terms->n_parties && drawn->draws; p++)
+        if (gr_party_set_has(listed, p))
+            gr_digest_add(&digest, drawn->draws[p], sizeof drawn->draws[p]);
+    gr_digest_finish(&digest, seed);
+    gr_secure_graph_draw(listed, &degree, seed, out);
+out:
+    return status;
+}
+
 bool gr_secure_secret_is(const struct gr_secure_advert *advert, enum gr_secure_share which,
                          const unsigned char secret[GR_SECURE_SECRET_BYTES]) {
     unsigned char made[GR_DIGEST_BYTES];
@@ -59,6 +87,17 @@ out:
 
 void gr_secure_list_digest(const void *list, size_t n, unsigned char out[GR_DIGEST_BYTES]) {
     gr_digest_of(list, n, out);
+}
+
+void gr_secure_parties_digest(const struct gr_party_set *sharers, const struct gr_party_set *summed,
+                              unsigned char out[GR_DIGEST_BYTES]) {
+    static const char title[] = "granary: the parties of a secure sum";
+    struct gr_digest digest;
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, title, sizeof title);
+    gr_digest_add(&digest, sharers, sizeof *sharers);
+    gr_digest_add(&digest, summed, sizeof *summed);
+    gr_digest_finish(&digest, out);
 }
 
 enum {

@@ -34,8 +34,10 @@ void gr_secure_self_stream(const unsigned char *id, uint32_t party,
 
 gr_status gr_secure_masks_create(const struct gr_secure_roll *roll, struct gr_secure_masks *out) {
     const size_t in_sum = gr_party_set_count(roll->summed),
-                 lost = gr_party_set_count(roll->sharers) - in_sum;
-    *out = (struct gr_secure_masks){.room = in_sum * (1 + lost)};
+                 lost = gr_party_set_count(roll->sharers) - in_sum,
+                 neighbours = roll->graph->degree.neighbours;
+    *out = (struct gr_secure_masks){.room = in_sum +
+                                            lost * (neighbours < in_sum ? neighbours : in_sum)};
     return gr_allocate_zero(out->room, sizeof *out->mask, "masks", &out->mask);
 }
 
@@ -58,7 +60,8 @@ gr_status gr_secure_masks_add(struct gr_secure_masks *masks, const struct gr_sec
         return GR_OK;
     }
     for (uint32_t i = 0; i < GR_SECURE_PARTIES_MAX && status == GR_OK; i++) {
-        if (!gr_party_set_has(roll->summed, i)) continue;
+        if (!gr_party_set_has(roll->summed, i) || !gr_secure_graph_joins(roll->graph, i, p))
+            continue;
         struct gr_secure_mask *mask = next(masks);
         if (!mask) {
             status = gr_fail(GR_ERROR_POLICY, "%s", too_many);

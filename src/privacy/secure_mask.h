@@ -27,15 +27,16 @@ struct gr_secure_masks {
 };
 /* The parties of a sum: who has given shares, whose vectors are in it, and all adverts by party. */
 struct gr_secure_roll {
-    const unsigned char *id;                /* borrowed */
-    const struct gr_secure_advert *adverts; /* GR_SECURE_PARTIES_MAX; borrowed */
-    struct gr_party_set sharers, summed;
+    const unsigned char *id;                     /* borrowed */
+    const struct gr_secure_advert *adverts;      /* borrowed */
+    const struct gr_secure_graph *graph;         /* borrowed */
+    const struct gr_party_set *sharers, *summed; /* borrowed */
 };
 /* Room for the masks that follow. */
 gr_status gr_secure_masks_create(const struct gr_secure_roll *roll,
                                  struct gr_secure_masks *out) GR_CHECKED;
 /* Adds the masks that follow from one secret: the party's own where it is in the sum, else those
- * that each in the sum has made with it. Errors: GR_ERROR_POLICY. */
+ * that its neighbours in the sum have made with it. Errors: GR_ERROR_POLICY. */
 gr_status gr_secure_masks_add(struct gr_secure_masks *masks, const struct gr_secure_roll *roll,
                               const struct gr_secure_opened *opened) GR_CHECKED;
 /* Takes all of them off words of the total. */

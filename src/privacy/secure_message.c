@@ -3,15 +3,17 @@
 
 #include <string.h>
 
-static const char protocol[7] = "grsum 1";
+static const char protocol[7] = "grsum 2";
 static const char purpose[] = "secure sum";
 
 /* They are sent as they lie in memory. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "messages are little-endian");
 _Static_assert(sizeof(struct gr_secure_head) == 44, "without gaps");
-_Static_assert(sizeof(struct gr_secure_advert) == 44 + 4 * 32 + 64, "without gaps");
+_Static_assert(sizeof(struct gr_secure_advert) == 44 + 5 * 32 + 64, "without gaps");
+_Static_assert(sizeof(struct gr_secure_reveal) == 44 + 2 * 32 + 64, "without gaps");
+_Static_assert(sizeof(struct gr_secure_revealed) == 36, "without gaps");
 _Static_assert(sizeof(struct gr_secure_piece) == 4 + 64 + 80, "without gaps");
-_Static_assert(sizeof(struct gr_secure_roster) == 44 + 3 * 32 + 16 + 64, "without gaps");
+_Static_assert(sizeof(struct gr_secure_roster) == 44 + 4 * 32 + 64, "without gaps");
 _Static_assert(sizeof(struct gr_secure_opened) == 40, "without gaps");
 
 gr_status gr_secure_message_begin(enum gr_secure_kind kind, const unsigned char *id, uint32_t from,
@@ -72,13 +74,11 @@ void gr_secure_message_sign(const struct gr_keys *keys, void *bytes, size_t n) {
     gr_keys_sign(keys, purpose, bytes, n - GR_SIGNATURE_BYTES, at + n - GR_SIGNATURE_BYTES);
 }
 
-/* Digests of messages whose signatures were found good, the oldest first to go: a process in which
- * several parties and a collector are given the same message looks at it once. */
-enum { VERIFIED = 512 };
-static _Thread_local struct {
-    unsigned char digest[VERIFIED][GR_DIGEST_BYTES];
-    uint32_t n, next;
-} verified;
+/* Digests of messages whose signatures were found good, each in a place that follows from it, until
+ * another takes the place: a process in which several parties and a collector are given the same
+ * message looks at it once. The digest 0 is of no message that anybody knows. */
+enum { VERIFIED = 4 * GR_SECURE_PARTIES_MAX };
+static _Thread_local unsigned char verified[VERIFIED][GR_DIGEST_BYTES];
 
 static void digest_signed(const struct gr_public_key *key, const void *bytes, size_t n,
                           unsigned char out[GR_DIGEST_BYTES]) {
@@ -93,32 +93,35 @@ static void digest_signed(const struct gr_public_key *key, const void *bytes, si
 
 bool gr_secure_message_verify(const struct gr_public_key *key, const void *bytes, size_t n) {
     unsigned char digest[GR_DIGEST_BYTES];
+    uint32_t place;
     if (n <= GR_SIGNATURE_BYTES) return false;
     digest_signed(key, bytes, n, digest);
-    for (uint32_t i = 0; i < verified.n; i++)
-        if (memcmp(verified.digest[i], digest, sizeof digest) == 0) return true;
+    memcpy(&place, digest, sizeof place);
+    unsigned char *known = verified[place % VERIFIED];
+    if (memcmp(known, digest, sizeof digest) == 0) return true;
     if (!gr_public_key_verify(key, purpose, bytes, n - GR_SIGNATURE_BYTES,
                               (const unsigned char *)bytes + n - GR_SIGNATURE_BYTES))
         return false;
-    memcpy(verified.digest[verified.next], digest, sizeof digest);
-    verified.next = (verified.next + 1) % VERIFIED;
-    if (verified.n < VERIFIED) verified.n++;
+    memcpy(known, digest, sizeof digest);
     return true;
 }
 
-size_t gr_secure_message_most(enum gr_secure_kind kind, uint32_t n_parties) {
+size_t gr_secure_message_most(enum gr_secure_kind kind, uint32_t neighbours) {
+    const size_t holders = (size_t)neighbours + 1;
     /* Around the items of shares and openings. */
     const size_t around =
         sizeof(struct gr_secure_head) + GR_DIGEST_BYTES + sizeof(uint32_t) + GR_SIGNATURE_BYTES;
     switch (kind) {
     case GR_SECURE_ADVERT:
         return sizeof(struct gr_secure_advert);
+    case GR_SECURE_REVEAL:
+        return sizeof(struct gr_secure_reveal);
     case GR_SECURE_SHARES:
-        return around + n_parties * sizeof(struct gr_secure_piece);
+        return around + holders * sizeof(struct gr_secure_piece);
     case GR_SECURE_ROSTER:
         return sizeof(struct gr_secure_roster);
     case GR_SECURE_OPENING:
-        return around + n_parties * sizeof(struct gr_secure_opened);
+        return around + holders * sizeof(struct gr_secure_opened);
     default:
         return 0;
     }

@@ -15,11 +15,13 @@
 enum gr_secure_kind {
     GR_SECURE_ADVERT = 1, /* keys of this sum, and what commits the party to its self mask */
     GR_SECURE_LIST,       /* collector to all: the adverts */
-    GR_SECURE_SHARES,     /* a sealed piece for each other party of the list */
-    GR_SECURE_PIECES,     /* collector to one: the pieces for it */
+    GR_SECURE_REVEAL,     /* what the party brings to the seed of the graph, where it is drawn */
+    GR_SECURE_REVEALS,    /* collector to all: these */
+    GR_SECURE_SHARES,     /* a sealed piece for each neighbour, and the party itself */
+    GR_SECURE_PIECES,     /* collector to one: who has given shares, and the pieces for it */
     GR_SECURE_ROSTER,     /* a signature of roster and total */
     GR_SECURE_ROSTERS,    /* collector to all: the signatures */
-    GR_SECURE_OPENING,    /* a share of one secret of each party */
+    GR_SECURE_OPENING,    /* a share of one secret of each neighbour, and of its own */
     GR_SECURE_SECRETS,    /* collector to all: one secret of each party */
 };
 
@@ -40,8 +42,19 @@ struct gr_secure_advert {
     unsigned char cipher[GR_KEY_BYTES];        /* X25519: pieces are sealed with it */
     unsigned char mask[GR_KEY_BYTES];          /* X25519: pair masks are made with it */
     unsigned char commitment[GR_DIGEST_BYTES]; /* to the seed of the self mask */
+    unsigned char draw[GR_DIGEST_BYTES];       /* commitment to what GR_SECURE_REVEAL has */
     unsigned char model[GR_DIGEST_BYTES];      /* on which the party trains */
     unsigned char signature[GR_SIGNATURE_BYTES];
+};
+struct gr_secure_reveal {
+    struct gr_secure_head head;
+    unsigned char list[GR_DIGEST_BYTES]; /* of GR_SECURE_LIST */
+    unsigned char draw[GR_SECURE_SECRET_BYTES];
+    unsigned char signature[GR_SIGNATURE_BYTES];
+};
+struct gr_secure_revealed {
+    uint32_t party;
+    unsigned char draw[GR_SECURE_SECRET_BYTES];
 };
 /* A share of each of a party's two secrets, for one other. */
 struct gr_secure_piece {
@@ -51,10 +64,9 @@ struct gr_secure_piece {
 };
 struct gr_secure_roster {
     struct gr_secure_head head;
-    unsigned char list[GR_DIGEST_BYTES]; /* of GR_SECURE_LIST */
-    /* struct gr_party_set: who has sent shares, and whose vectors are in the sum. */
-    unsigned char sharers[GR_PARTY_SET_BYTES], summed[GR_PARTY_SET_BYTES];
-    unsigned char total[GR_DIGEST_BYTES]; /* of the sum of the masked vectors */
+    unsigned char list[GR_DIGEST_BYTES];    /* of GR_SECURE_LIST */
+    unsigned char parties[GR_DIGEST_BYTES]; /* of who has sent shares, and who is in the sum */
+    unsigned char total[GR_DIGEST_BYTES];   /* of the sum of the masked vectors */
     unsigned char model[GR_DIGEST_BYTES];
     unsigned char signature[GR_SIGNATURE_BYTES];
 };
@@ -64,9 +76,9 @@ struct gr_secure_opened {
     unsigned char bytes[GR_SECURE_SECRET_BYTES];
 };
 
-/* Not collective. Bytes of a party's message in a sum of n parties, at most; 0: it is none of a
- * party's. */
-size_t gr_secure_message_most(enum gr_secure_kind kind, uint32_t n_parties);
+/* Not collective. Bytes of a message of a party that has so many neighbours, at most; 0: it is none
+ * of a party's. */
+size_t gr_secure_message_most(enum gr_secure_kind kind, uint32_t neighbours);
 
 /* Bytes being written or kept; owned. */
 struct gr_secure_message {

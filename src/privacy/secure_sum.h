@@ -6,7 +6,8 @@
  * The protocol is Bonawitz et al., Practical secure aggregation for privacy-preserving machine
  * learning (CCS 2017), in its variant against an active server: each party draws a secret seed b of
  * a mask of its own and a key pair whose X25519 with each other party's gives masks that cancel;
- * shares of both secrets go, sealed, to all; after the sum, shares of b are opened for those in it
+ * shares of both secrets go, sealed, to all; of many parties these are neighbours only
+ * (secure_graph.h); after the sum, shares of b are opened for those in it
  * and of the pair secret for those who were lost before it, never both of one party, on the ground
  * of one roster that at least `threshold` parties have signed.
  *
@@ -18,6 +19,7 @@
 #define GRANARY_PRIVACY_SECURE_SUM_H
 
 #include "privacy/key_stream.h"
+#include "privacy/secure_graph.h"
 #include "privacy/secure_message.h"
 #include "privacy/sum_journal.h"
 
@@ -27,8 +29,9 @@ enum { GR_SECURE_PARTIES_MIN = 3 };
 struct gr_secure_terms {
     const struct gr_public_key *identities; /* n_parties: long-term keys; borrowed */
     uint32_t n_parties;
-    uint32_t threshold;                   /* parties whose shares give a secret */
+    uint32_t threshold;                   /* parties without which no sum is opened */
     uint32_t colluding;                   /* parties that may lie together with the collector */
+    uint32_t neighbours;                  /* of each at least; 0: as gr_secure_degree finds */
     unsigned char run[GR_DIGEST_BYTES];   /* digest of what names the run */
     unsigned char study[GR_DIGEST_BYTES]; /* of the study */
     unsigned char model[GR_DIGEST_BYTES]; /* of the model on which this round trains */
@@ -42,15 +45,22 @@ uint32_t gr_secure_threshold_default(uint32_t n_parties);
 /*
  * Whether a sum may be taken on such terms: 3 <= n <= GR_SECURE_PARTIES_MAX; threshold at least
  * n/2 + 1, at most n, and 2 threshold > n + colluding, for else the colluding could sign two
- * rosters, each with honest ones enough; colluding < threshold. Errors: GR_ERROR_CONFIG.
+ * rosters, each with honest ones enough; colluding < threshold; gr_secure_degree. Errors:
+ * GR_ERROR_CONFIG.
  */
 gr_status gr_secure_terms_check(const struct gr_secure_terms *terms) GR_CHECKED;
+/* How the graph is, of n parties that have shown keys. Errors: GR_ERROR_CONFIG. */
+gr_status gr_secure_terms_degree(const struct gr_secure_terms *terms, uint32_t n,
+                                 struct gr_secure_degree *out) GR_CHECKED;
+/* Whether the graph is drawn, for which all have to reveal something: there are more than
+ * GR_SECURE_COMPLETE_MAX parties. */
+bool gr_secure_terms_draws(const struct gr_secure_terms *terms);
 /* The sum's id: BLAKE2b-256 of all but the model, which each party advertises. */
 void gr_secure_terms_id(const struct gr_secure_terms *terms, unsigned char out[GR_DIGEST_BYTES]);
 
 /* What the sum is of, and of whom, for a journal: the same round, release and part of a study in
  * whatever run. */
-void gr_secure_terms_subject(const struct gr_secure_terms *terms, struct gr_party_set summed,
+void gr_secure_terms_subject(const struct gr_secure_terms *terms, const struct gr_party_set *summed,
                              struct gr_sum_subject *out);
 
 /* ---- a party (privacy/secure_party.c) ---------------------------------------------------------
@@ -83,8 +93,11 @@ void gr_secure_party_free(struct gr_secure_party *party);
 /* GR_SECURE_ADVERT. The caller releases out->bytes, here and below. */
 gr_status gr_secure_party_advertise(struct gr_secure_party *party,
                                     struct gr_secure_message *out) GR_CHECKED;
-/* GR_SECURE_LIST in, GR_SECURE_SHARES out. */
-gr_status gr_secure_party_share(struct gr_secure_party *party, const void *list, size_t n,
+/* Where the graph is drawn: GR_SECURE_LIST in, GR_SECURE_REVEAL out. */
+gr_status gr_secure_party_reveal(struct gr_secure_party *party, const void *list, size_t n,
+                                 struct gr_secure_message *out) GR_CHECKED;
+/* GR_SECURE_REVEALS in, or GR_SECURE_LIST where the graph is not drawn; GR_SECURE_SHARES out. */
+gr_status gr_secure_party_share(struct gr_secure_party *party, const void *told, size_t n,
                                 struct gr_secure_message *out) GR_CHECKED;
 /* GR_SECURE_PIECES in; from now on vectors may be masked. */
 gr_status gr_secure_party_take_pieces(struct gr_secure_party *party, const void *pieces,
@@ -94,15 +107,15 @@ gr_status gr_secure_party_take_pieces(struct gr_secure_party *party, const void 
  * in ascending order without overlap, so whoever repeats a sum sends the masked words again, and
  * never others under the same mask. beside: parties whose masked vectors are added to this one's
  * before anything leaves their common process, each beside the others: masks that they make with
- * each other are gone then, and are not made.
+ * each other are gone then, and are not made; NULL: none.
  */
-gr_status gr_secure_party_mask(struct gr_secure_party *party, struct gr_party_set beside,
+gr_status gr_secure_party_mask(struct gr_secure_party *party, const struct gr_party_set *beside,
                                struct gr_stream_range range, void *words) GR_CHECKED;
 /*
  * The sum was taken over `summed`, and `total` is the digest of its masked words: GR_SECURE_ROSTER
  * out. Once; the roster is in the journal before.
  */
-gr_status gr_secure_party_sign(struct gr_secure_party *party, struct gr_party_set summed,
+gr_status gr_secure_party_sign(struct gr_secure_party *party, const struct gr_party_set *summed,
                                const unsigned char total[GR_DIGEST_BYTES],
                                struct gr_secure_message *out) GR_CHECKED;
 /* GR_SECURE_ROSTERS in, GR_SECURE_OPENING out. */
@@ -123,6 +136,7 @@ struct gr_secure_collector; /* opaque */
 /* Which messages it takes next; CLOSED: it has told all. */
 enum gr_secure_step {
     GR_SECURE_STEP_ADVERTS,
+    GR_SECURE_STEP_REVEALS, /* passed over where the graph is not drawn */
     GR_SECURE_STEP_SHARES,
     GR_SECURE_STEP_ROSTERS,
     GR_SECURE_STEP_OPENINGS,
@@ -142,18 +156,19 @@ gr_status gr_secure_collector_take(struct gr_secure_collector *collector, uint32
 /* The sum was taken over `summed`, and `total` is the digest of its masked words; once, before
  * rosters are taken. Errors: GR_ERROR_INTERNAL. */
 gr_status gr_secure_collector_summed(struct gr_secure_collector *collector,
-                                     struct gr_party_set summed,
+                                     const struct gr_party_set *summed,
                                      const unsigned char total[GR_DIGEST_BYTES]) GR_CHECKED;
-/* Whose messages of the present kind have come. */
-struct gr_party_set gr_secure_collector_heard(const struct gr_secure_collector *collector);
+/* Whose messages of the present kind have come. Borrowed. */
+const struct gr_party_set *gr_secure_collector_heard(const struct gr_secure_collector *collector);
 /*
- * Nobody else is waited for: those heard go on. GR_STOPPED: fewer than the threshold, and the sum
- * is void. After adverts, shares and rosters gr_secure_collector_tell gives what follows.
+ * Nobody else is waited for: those heard go on. GR_STOPPED: fewer than the threshold, or not all
+ * that were to reveal something, and the sum is void. gr_secure_collector_tell then gives what
+ * follows.
  */
 gr_status gr_secure_collector_close(struct gr_secure_collector *collector) GR_CHECKED;
 /*
- * What a party is told next: GR_SECURE_LIST, GR_SECURE_PIECES, GR_SECURE_ROSTERS,
- * GR_SECURE_SECRETS. The caller releases out->bytes.
+ * What a party is told next: GR_SECURE_LIST, GR_SECURE_REVEALS, GR_SECURE_PIECES,
+ * GR_SECURE_ROSTERS, GR_SECURE_SECRETS. The caller releases out->bytes.
  */
 gr_status gr_secure_collector_tell(const struct gr_secure_collector *collector, uint32_t to,
                                    struct gr_secure_message *out) GR_CHECKED;

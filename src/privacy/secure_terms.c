@@ -7,6 +7,7 @@ uint32_t gr_secure_threshold_default(uint32_t n_parties) {
 
 gr_status gr_secure_terms_check(const struct gr_secure_terms *terms) {
     const uint32_t n = terms->n_parties, t = terms->threshold, c = terms->colluding;
+    struct gr_secure_degree degree;
     if (n < GR_SECURE_PARTIES_MIN || n > GR_SECURE_PARTIES_MAX)
         return gr_fail(GR_ERROR_CONFIG,
                        "secure sums of %u parties, expected %d to %d: of fewer each learns the "
@@ -20,7 +21,18 @@ gr_status gr_secure_terms_check(const struct gr_secure_terms *terms) {
                        "secure sums: %u colluding of %u parties need a threshold above %u, not %u: "
                        "else two rosters could be signed for one sum",
                        c, n, c >= n ? n : (n + c) / 2, t);
-    return GR_OK;
+    return gr_secure_terms_degree(terms, n, &degree);
+}
+
+gr_status gr_secure_terms_degree(const struct gr_secure_terms *terms, uint32_t n,
+                                 struct gr_secure_degree *out) {
+    const struct gr_secure_degree_of of = {n, terms->threshold, terms->colluding,
+                                           terms->neighbours};
+    return gr_secure_degree(&of, out);
+}
+
+bool gr_secure_terms_draws(const struct gr_secure_terms *terms) {
+    return terms->n_parties > GR_SECURE_COMPLETE_MAX;
 }
 
 static void add_word(struct gr_digest *digest, uint64_t word) {
@@ -31,9 +43,10 @@ static void add_word(struct gr_digest *digest, uint64_t word) {
 }
 
 void gr_secure_terms_id(const struct gr_secure_terms *terms, unsigned char out[GR_DIGEST_BYTES]) {
-    static const char title[] = "granary: the id of a secure sum, 2";
-    const uint64_t words[] = {terms->n_parties, terms->threshold, terms->colluding, terms->round,
-                              terms->release,   terms->part,      terms->counter};
+    static const char title[] = "granary: the id of a secure sum, 3";
+    const uint64_t words[] = {terms->n_parties,  terms->threshold, terms->colluding,
+                              terms->neighbours, terms->round,     terms->release,
+                              terms->part,       terms->counter};
     struct gr_digest digest;
     gr_digest_start(&digest);
     gr_digest_add(&digest, title, sizeof title);
@@ -48,7 +61,7 @@ void gr_secure_terms_id(const struct gr_secure_terms *terms, unsigned char out[G
     gr_digest_finish(&digest, out);
 }
 
-void gr_secure_terms_subject(const struct gr_secure_terms *terms, struct gr_party_set summed,
+void gr_secure_terms_subject(const struct gr_secure_terms *terms, const struct gr_party_set *summed,
                              struct gr_sum_subject *out) {
     static const char title[] = "granary: the subject of a secure sum", whose[] = "and its parties";
     struct gr_digest digest;

@@ -13,7 +13,15 @@
 enum { WORDS = 37, N_KEYS = GR_SECURE_PARTIES_MAX };
 
 /* Up to which step a party answers; the sum has none, for in it a vector comes or does not. */
-enum lost_at { BEFORE_ADVERT, BEFORE_SHARES, BEFORE_SUM, BEFORE_ROSTER, BEFORE_OPENING, NEVER };
+enum lost_at {
+    BEFORE_ADVERT,
+    BEFORE_REVEAL,
+    BEFORE_SHARES,
+    BEFORE_SUM,
+    BEFORE_ROSTER,
+    BEFORE_OPENING,
+    NEVER
+};
 
 static struct gr_keys *keys_of[N_KEYS];
 static struct gr_public_key identities[N_KEYS];
@@ -34,10 +42,8 @@ struct secure_trial {
 
 static inline void keys_make(uint32_t n) {
     for (uint32_t p = 0; p < n; p++) {
-        char folder[16];
-        snprintf(folder, sizeof folder, "keys%u", p);
-        MUST(gr_keys_generate(in_scratch(folder), &identities[p]));
-        MUST(gr_keys_read(in_scratch(folder), &keys_of[p]));
+        MUST(gr_keys_draw(&keys_of[p]));
+        identities[p] = *gr_keys_public(keys_of[p]);
     }
 }
 
@@ -134,6 +140,20 @@ static inline gr_status step_advert(struct secure_trial *trial) {
     return gr_secure_collector_close(trial->collector);
 }
 
+/* Where the graph is drawn. */
+static inline gr_status step_reveal(struct secure_trial *trial) {
+    if (!gr_secure_terms_draws(&trial->terms)) return GR_OK;
+    for (uint32_t p = 0; p < trial->terms.n_parties; p++) {
+        struct gr_secure_message list, message;
+        if (!answers(trial, p, BEFORE_REVEAL)) continue;
+        list = told(trial, p);
+        MUST(gr_secure_party_reveal(trial->parties[p], list.bytes, list.n, &message));
+        gr_free(list.bytes);
+        give(trial, p, &message);
+    }
+    return gr_secure_collector_close(trial->collector);
+}
+
 static inline gr_status step_shares(struct secure_trial *trial) {
     for (uint32_t p = 0; p < trial->terms.n_parties; p++) {
         struct gr_secure_message list, message;
@@ -159,14 +179,13 @@ static inline void step_sum(struct secure_trial *trial) {
         if (!answers(trial, p, BEFORE_SUM)) continue;
         const struct gr_stream_range range = {.position = 0, .bits = 32, .n = WORDS};
         memcpy(trial->masked[p], trial->vectors[p], sizeof trial->masked[p]);
-        MUST(gr_secure_party_mask(trial->parties[p], (struct gr_party_set){0}, range,
-                                  trial->masked[p]));
+        MUST(gr_secure_party_mask(trial->parties[p], NULL, range, trial->masked[p]));
         for (uint32_t i = 0; i < WORDS; i++)
             trial->total[i] += trial->masked[p][i];
         gr_party_set_add(&trial->summed, p);
     }
     gr_digest_of(trial->total, sizeof trial->total, digest);
-    MUST(gr_secure_collector_summed(trial->collector, trial->summed, digest));
+    MUST(gr_secure_collector_summed(trial->collector, &trial->summed, digest));
 }
 
 /* GR_STOPPED: they were too few, by a party's own count too. */
@@ -177,8 +196,8 @@ static inline gr_status step_roster(struct secure_trial *trial) {
         struct gr_secure_message message = {0};
         if (!answers(trial, p, BEFORE_ROSTER)) continue;
         const gr_status status =
-            gr_secure_party_sign(trial->parties[p], trial->summed, digest, &message);
-        if (gr_party_set_count(trial->summed) < trial->terms.threshold) {
+            gr_secure_party_sign(trial->parties[p], &trial->summed, digest, &message);
+        if (gr_party_set_count(&trial->summed) < trial->terms.threshold) {
             ck_assert_int_eq(status, GR_STOPPED);
             ck_assert_ptr_null(message.bytes);
             continue;
@@ -219,7 +238,7 @@ static inline void step_unmask(struct secure_trial *trial) {
         for (uint32_t i = 0; i < WORDS; i++) {
             uint32_t expected = 0;
             for (uint32_t q = 0; q < trial->terms.n_parties; q++)
-                if (gr_party_set_has(trial->summed, q)) expected += trial->vectors[q][i];
+                if (gr_party_set_has(&trial->summed, q)) expected += trial->vectors[q][i];
             ck_assert_uint_eq(words[i], expected);
         }
     }
@@ -229,6 +248,7 @@ static inline void step_unmask(struct secure_trial *trial) {
 static inline gr_status trial_sum(struct secure_trial *trial) {
     gr_status status;
     GR_TRY(step_advert(trial));
+    GR_TRY(step_reveal(trial));
     GR_TRY(step_shares(trial));
     step_sum(trial);
     GR_TRY(step_roster(trial));

@@ -20,9 +20,19 @@ static const struct {
                                "with secure.aggregation false"},
     {"secure: {colluding: 1}", "t.yaml:5: secure.colluding: found 1, allowed only 0, the default, "
                                "with secure.aggregation false"},
-    {GRID "secure: {aggregation: true, neighbours: 8}",
-     "t.yaml:6: secure.neighbours: found an unknown key, allowed aggregation, threshold, "
-     "colluding"},
+    {"secure: {neighbours: 6}",
+     "t.yaml:5: secure.neighbours: found 6, allowed only 0, the default, "
+     "with secure.aggregation false"},
+    {"data: {source: synthetic, silos: 9}\n" GRID "secure: {aggregation: true, neighbours: 8}",
+     "t.yaml:4: secure.neighbours: found 8, allowed only 0 with 9 silos: up to 64 are all "
+     "neighbours of each other"},
+    {"data: {source: synthetic, silos: 80}\n" GRID "secure: {aggregation: true, neighbours: 57}",
+     "t.yaml:4: secure.neighbours: found 57, allowed 0 (which is 58) or 58 to 79 of 80 silos"},
+    {"data: {source: synthetic, silos: 80}\n" GRID "secure: {aggregation: true, neighbours: 80}",
+     "t.yaml:4: secure.neighbours: found 80, allowed 0 (which is 58) or 58 to 79 of 80 silos"},
+    {"data: {source: synthetic, silos: 1000}\n" GRID "secure: {aggregation: true, colluding: 130}",
+     "t.yaml:4: secure.neighbours: found 0, and 1000 silos with a threshold of 667 and 130 "
+     "colluding need more than 254: a higher secure.threshold needs fewer"},
     {SECURE, "t.yaml: aggregation.grid: found agreed, allowed only public with secure.aggregation "
              "true: an agreed grid tells of single updates"},
     {SECURE "aggregation: {encoding: ring16}",
@@ -60,10 +70,11 @@ static const struct {
      "secure.aggregation true: the greatest label is not asked of silos"},
     {"data: {source: synthetic, silos: 2}\n" SECURE GRID,
      "t.yaml:3: secure.aggregation: found true, allowed only false with 2 silos: secure sums are "
-     "of 3 to 64"},
-    {"data: {source: synthetic, silos: 65}\n" SECURE GRID,
-     "t.yaml:3: secure.aggregation: found true, allowed only false with 65 silos: secure sums are "
-     "of 3 to 64"},
+     "of 3 to 1024"},
+    {"data: {source: synthetic, silos: 1025}\n" SECURE GRID,
+     "t.yaml:3: secure.aggregation: found true, allowed only false with 1025 silos: secure sums "
+     "are "
+     "of 3 to 1024"},
     {"data: {source: synthetic, silos: 9}\n" GRID "secure: {aggregation: true, threshold: 4}",
      "t.yaml:4: secure.threshold: found 4, allowed 0 (which is 7) or 5 to 9 of 9 silos"},
     {"data: {source: synthetic, silos: 9}\n" GRID "secure: {aggregation: true, threshold: 10}",
@@ -121,9 +132,11 @@ START_TEST(the_rules_are_those_of_the_protocol) {
     struct gr_public_key identities[GR_SECURE_PARTIES_MAX];
     char text[512];
     memset(identities, 0, sizeof identities);
-    for (uint32_t n = 1; n <= GR_SECURE_PARTIES_MAX + 1; n += n < 12 ? 1 : 9)
-        for (uint32_t t = 0; t <= n + 1; t++)
-            for (uint32_t c = 0; c <= n + 1; c += n < 12 ? 1 : 5) {
+    static const uint32_t sizes[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 30, 64, 65, 300, 1024, 1025};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const uint32_t n = sizes[i], many = n / 10;
+        for (uint32_t t = 0; t <= n + 1; t += n < 12 ? 1 : 1 + many)
+            for (uint32_t c = 0; c <= n + 1; c += n < 12 ? 1 : 1 + many) {
                 struct gr_config *config = NULL;
                 struct gr_secure_terms terms = {.identities = identities,
                                                 .n_parties = n,
@@ -140,6 +153,7 @@ START_TEST(the_rules_are_those_of_the_protocol) {
                               told, expected);
                 gr_config_free(config);
             }
+    }
 }
 END_TEST
 
@@ -245,7 +259,7 @@ START_TEST(a_studys_parties_are_its_sites) {
         "model: {type: logistic}\n"
         "train: {learning_rate: 0.05, batch_size: 16}\n" GRID SECURE,
         "s.yaml:15: secure.aggregation: found true, allowed only false with 2 "
-        "sites: secure sums are of 3 to 64");
+        "sites: secure sums are of 3 to 1024");
     check_refused_study("study:\n"
                         "  name: x\n"
                         "  coordinator: @0\n"

@@ -259,8 +259,10 @@ END_TEST
 /* ---- shares -----------------------------------------------------------------------------------
  */
 
+enum { COUNT_AT = sizeof(struct gr_secure_head) + GR_PARTY_SET_BYTES, PIECES_AT = COUNT_AT + 4 };
+
 static struct gr_secure_piece *piece_in(struct gr_secure_message pieces, uint32_t place) {
-    return (struct gr_secure_piece *)(void *)(pieces.bytes + HEAD +
+    return (struct gr_secure_piece *)(void *)(pieces.bytes + PIECES_AT +
                                               place * sizeof(struct gr_secure_piece));
 }
 
@@ -304,9 +306,10 @@ START_TEST(shares_of_too_few) {
     through(step_shares);
     struct gr_secure_message pieces = told(trial, 0);
     const uint32_t two = THRESHOLD - 2; /* and its own */
-    memcpy(pieces.bytes + sizeof(struct gr_secure_head), &two, sizeof two);
+    memcpy(pieces.bytes + COUNT_AT, &two, sizeof two);
+    pieces.bytes[sizeof(struct gr_secure_head)] = 0x07;
     ck_assert_int_eq(gr_secure_party_take_pieces(trial->parties[0], pieces.bytes,
-                                                 HEAD + two * sizeof(struct gr_secure_piece)),
+                                                 PIECES_AT + two * sizeof(struct gr_secure_piece)),
                      GR_STOPPED);
     check_kept(0);
     gr_free(pieces.bytes);
@@ -348,8 +351,8 @@ START_TEST(two_lists_of_keys) {
     unsigned char id[GR_DIGEST_BYTES];
     gr_secure_terms_id(&trial->terms, id);
     MUST(gr_secure_message_begin(GR_SECURE_PIECES, id, GR_SECURE_COLLECTOR,
-                                 HEAD + sizeof(struct gr_secure_piece), &pieces));
-    memcpy(pieces.bytes + sizeof(struct gr_secure_head), &(uint32_t){1}, 4);
+                                 PIECES_AT + sizeof(struct gr_secure_piece), &pieces));
+    memcpy(pieces.bytes + COUNT_AT, &(uint32_t){1}, 4);
     memcpy(piece_in(pieces, 0), message[1].bytes + HEAD + GR_DIGEST_BYTES,
            sizeof(struct gr_secure_piece));
     piece_in(pieces, 0)->party = 1;
@@ -377,10 +380,11 @@ static void check_rosters_refused(struct gr_secure_message rosters, const char *
     gr_free(rosters.bytes);
 }
 
-static void check_sign(struct gr_party_set summed, gr_status expected, const char *words) {
+static void check_sign(uint64_t parties, gr_status expected, const char *words) {
     struct gr_secure_message unused = {0};
+    const struct gr_party_set summed = {{parties}};
     const gr_status status =
-        gr_secure_party_sign(trial->parties[0], summed, total_digest(), &unused);
+        gr_secure_party_sign(trial->parties[0], &summed, total_digest(), &unused);
     ck_assert_int_eq(status, expected);
     ck_assert_msg(strstr(gr_message(), words), "%s", gr_message());
     ck_assert_ptr_null(unused.bytes);
@@ -390,14 +394,14 @@ static void check_sign(struct gr_party_set summed, gr_status expected, const cha
 START_TEST(a_roster_of_too_few) {
     through(step_shares);
     step_sum(trial);
-    check_sign((struct gr_party_set){0x07}, GR_STOPPED, "3 of 5 parties are in the sum");
+    check_sign(0x07, GR_STOPPED, "3 of 5 parties are in the sum");
 }
 END_TEST
 
 START_TEST(a_roster_without_oneself) {
     through(step_shares);
     step_sum(trial);
-    check_sign((struct gr_party_set){0x1e}, GR_ERROR_POLICY, "without this party");
+    check_sign(0x1e, GR_ERROR_POLICY, "without this party");
 }
 END_TEST
 
@@ -405,7 +409,7 @@ START_TEST(a_roster_with_one_that_gave_no_shares) {
     trial->lost[4] = BEFORE_SHARES;
     through(step_shares);
     step_sum(trial);
-    check_sign((struct gr_party_set){0x1f}, GR_ERROR_POLICY, "given no shares");
+    check_sign(0x1f, GR_ERROR_POLICY, "given no shares");
 }
 END_TEST
 
@@ -413,7 +417,7 @@ END_TEST
 START_TEST(a_second_roster) {
     unsigned char id[GR_DIGEST_BYTES];
     through(NULL);
-    check_sign((struct gr_party_set){0x0f}, GR_ERROR_POLICY, "out of turn");
+    check_sign(0x0f, GR_ERROR_POLICY, "out of turn");
     /* And if the party had forgotten the first. */
     gr_secure_terms_id(&trial->terms, id);
     check_refused(0, gr_sum_journal_roster(trial->journals[0], id, total_digest()),
@@ -431,7 +435,7 @@ START_TEST(two_rosters_to_two_halves) {
     step_sum(trial);
     struct gr_secure_message message[N] = {{0}};
     for (uint32_t p = 0; p < N; p++)
-        MUST(gr_secure_party_sign(trial->parties[p], (struct gr_party_set){p < 2 ? 0x0f : 0x1f},
+        MUST(gr_secure_party_sign(trial->parties[p], &(struct gr_party_set){{p < 2 ? 0x0f : 0x1f}},
                                   total_digest(), &message[p]));
     struct gr_secure_message rosters;
     unsigned char id[GR_DIGEST_BYTES];
@@ -453,7 +457,7 @@ START_TEST(another_total_for_one) {
     step_sum(trial);
     unsigned char other[GR_DIGEST_BYTES] = "another total";
     struct gr_secure_message message;
-    MUST(gr_secure_party_sign(trial->parties[4], trial->summed, other, &message));
+    MUST(gr_secure_party_sign(trial->parties[4], &trial->summed, other, &message));
     ck_assert_int_eq(gr_secure_collector_take(trial->collector, 4, message.bytes, message.n),
                      GR_ERROR_POLICY);
     ck_assert_ptr_nonnull(strstr(gr_message(), "party 4"));

@@ -31,7 +31,8 @@ static void corrupt(struct observer *observer, const struct gr_secure_party *par
     const uint32_t i = observer->n++;
     observer->numbers[i] = party->options.me;
     for (int kind = 0; kind < 2; kind++)
-        memcpy(observer->shares[kind][i], party->secrets->held[kind][VICTIM], GR_SHAMIR_BYTES);
+        memcpy(observer->shares[kind][i], party->neighbours[party->slot[VICTIM]].held[kind],
+               GR_SHAMIR_BYTES);
     memcpy(observer->adverts, party->adverts, sizeof observer->adverts);
     memcpy(observer->id, party->id, sizeof observer->id);
 }
@@ -103,7 +104,8 @@ START_TEST(opened_self_masks_uncover_nobody) {
     MUST(step_shares(trial));
     step_sum(trial);
     for (uint32_t p = 2; p < N; p++)
-        memcpy(known[p], trial->parties[p]->secrets->pairs, sizeof known[p]);
+        for (uint32_t q = 0; q < N; q++)
+            memcpy(known[p][q], trial->parties[p]->neighbours[q].pair, sizeof known[p][q]);
     MUST(step_roster(trial));
     MUST(step_opening(trial));
     struct gr_secure_message secrets = told(trial, 0);
@@ -168,8 +170,8 @@ START_TEST(a_masked_vector_is_uniform) {
     gr_free(pieces.bytes);
     for (uint32_t i = 0; i < LONG; i++) /* small and regular, as updates on a grid are */
         plain[i] = masked[i] = (i % 1000) * 1000 + (i % 2 ? 0xffff0000U : 0);
-    MUST(gr_secure_party_mask(trial->parties[1], (struct gr_party_set){0},
-                              (struct gr_stream_range){0, 32, LONG}, masked));
+    MUST(gr_secure_party_mask(trial->parties[1], NULL, (struct gr_stream_range){0, 32, LONG},
+                              masked));
     const unsigned char *bytes = (const unsigned char *)masked;
     for (size_t i = 0; i < sizeof masked; i++)
         seen[bytes[i]]++;
