@@ -26,7 +26,7 @@ if [ "${1:-}" = --inside ]; then
     [ $# = 0 ] || exec "$@"
     code=0
     tests/run.sh "$BUILD" all faults/ || code=1
-    for mode in shm tcp early; do tests/faults/soak.sh "${SOAK:-20}" 1 $mode || code=1; done
+    for mode in shm tcp early secure; do tests/faults/soak.sh "${SOAK:-20}" 1 $mode || code=1; done
     exit $code
 fi
 if mpirun --version 2>/dev/null | grep -q 'Open MPI) [5-9]' && ompi_info 2>/dev/null | grep -qi 'FT MPI support: yes'; then
