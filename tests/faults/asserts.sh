@@ -250,13 +250,18 @@ shared_files() {
         grep -qsF -- "$file" /proc/[0-9]*/maps || echo "$file"
     done
 }
-assert_nothing_left() {
-    local left=1 i
-    for ((i = 0; i < 40; i++)); do
+# until_gone SECONDS: until no process of this run is left; those that are in $left.
+until_gone() {
+    local i
+    for ((i = 0; i < 20 * $1; i++)); do
         left=$(processes)
         [ -n "$left" ] || break
         sleep 0.05
     done
+}
+assert_nothing_left() {
+    local left=1 i
+    until_gone 2
     for i in $left; do
         wrong "left behind: process $i $(tr '\0' ' ' <"/proc/$i/cmdline" 2>/dev/null) \
 $(sed -n 's/^State:[[:space:]]*//p' "/proc/$i/status" 2>/dev/null)"

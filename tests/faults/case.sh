@@ -94,7 +94,7 @@ run_early() {
     FAULTS="kill:$(first_silo "$VICTIM"):1:recover:0:0"
 }
 case_run() {
-    local overrides=${OVERRIDES:-} lasting=${LASTING:-}
+    local overrides=${OVERRIDES:-} lasting=${LASTING:-} left
     CASE=$(mktemp -d "${TMPDIR:-/tmp}/granary-case.XXXXXX")
     trap 'end_all; rm -rf "$CASE"; exit 130' INT TERM HUP
     mkdir "$CASE/tmp"
@@ -117,6 +117,8 @@ case_run() {
     [ "$END" = finished ] || CODE_COUNTS=
     assert_ended "$END"
     if [ "$ENDING" = stopped ] && [ "$END" = stopped ]; then
+        # Open MPI 5's mpirun may end before a rank that sleeps and holds the run directory.
+        until_gone 10
         # Resumable: goes on from its checkpoint with everybody, to the end.
         # shellcheck disable=SC2086
         train "$RANKS" "$CASE/base.yaml" $lasting --run "$CASE/run" --resume
