@@ -114,12 +114,14 @@ begin sh -c 'sleep 300 & kill -STOP $$; wait'
 await 1
 check "it hangs" equal "$HUNG" 1
 check "told where" grep -qr "stopped" "$CASE/hang"
-check "and ended" equal "$(processes | wc -l)" 0
+until_gone 5 # a killed process takes a moment to end
+check "and ended" equal "$left" ""
 fresh
 begin sh -c 'sleep 300 & exit 0'
 await 5
 check "a process" finds "sleep 300" assert_nothing_left
-check "ended as well" equal "$(processes | wc -l)" 0
+until_gone 5
+check "ended as well" equal "$left" ""
 begin perl -e 'if (!fork) { if (!fork) { exit } sleep 300 }'
 await 5
 check "a defunct process" finds "zombie" assert_nothing_left
