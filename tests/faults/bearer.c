@@ -4,7 +4,8 @@
  * some of them half before they are whole. It never loses one. bearer COORDINATOR_FOLDER
  * SITE_FOLDER SITE DELAY_MS SEED DELAY_MS: a letter waits up to so long, drawn. One in four is
  * brought a second time, ten times later. Started again, it brings all once more that are there
- * still. To hang or to be away it is stopped or killed.
+ * still. To hang or to be away it is stopped or killed. On standard output: number and bytes of
+ * each of the site's letters, once.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@ struct letter {
     char name[NAME];
     double due;
     int times;
-    bool half; /* the first half is there */
+    bool half, told; /* the first half is there; its size was told */
 };
 
 struct way {
@@ -74,7 +75,7 @@ static void look(struct way *way) {
 }
 
 /* The bytes of the letter's file into another, which is new or not; false: it is there no more. */
-static bool copy(const struct way *way, const struct letter *letter, const char *to, bool half) {
+static bool copy(const struct way *way, struct letter *letter, const char *to, bool half) {
     static unsigned char bytes[5 << 20];
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", way->from, letter->name);
@@ -84,6 +85,11 @@ static bool copy(const struct way *way, const struct letter *letter, const char 
     close(in);
     const int out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (n < 0 || out < 0) exit(1);
+    if (!letter->told && way->begin[0] != '0') {
+        printf("%s %zd\n", strrchr(letter->name, '-') + 1, n);
+        fflush(stdout);
+    }
+    letter->told = true;
     const size_t size = half ? (size_t)n / 2 : (size_t)n;
     if (write(out, bytes, size) != (ssize_t)size) exit(1);
     close(out);
