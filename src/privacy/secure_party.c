@@ -406,7 +406,10 @@ static gr_status split_secrets(struct gr_secure_party *party, struct gr_secure_m
     const uint16_t mine = party->slot[party->options.me];
     unsigned char(*shares)[GR_SECURE_SECRET_BYTES] =
         sodium_allocarray(2 * (size_t)n, GR_SECURE_SECRET_BYTES);
-    if (!shares) return gr_fail(GR_ERROR_INTERNAL, "locked memory for shares was refused");
+    if (!shares || !party->neighbours) { /* which there are */
+        status = gr_fail(GR_ERROR_INTERNAL, "locked memory for shares was refused");
+        goto out;
+    }
     unsigned char(*const own[2])[GR_SECURE_SECRET_BYTES] = {shares, shares + n};
     GR_TRY(gr_shamir_split(s->seed, least, n, own[0]));
     GR_TRY(gr_shamir_split(s->mask, least, n, own[1]));

@@ -304,6 +304,38 @@ START_TEST(configs_of_a_study_have_its_terms) {
 }
 END_TEST
 
+/* Of three sites with 70 silos a trial on one machine has 70 parties. */
+START_TEST(a_trial_has_more_parties_than_a_complete_graph) {
+    enum { SILOS = 70 };
+    static struct gr_site_silo_config tables[SILOS];
+    static char names[SILOS][8], text[4096];
+    struct gr_study *study = NULL;
+    struct gr_config *config = NULL;
+    size_t at =
+        (size_t)snprintf(text, sizeof text,
+                         "study:\n  name: x\n  coordinator: @0\n  sites: [{name: a, key: @1}, "
+                         "{name: b, key: @2}, {name: c, key: @3, silos: [");
+    for (size_t i = 0; i < SILOS; i++) {
+        snprintf(names[i], sizeof names[i], i == 0 ? "a" : i == 1 ? "b" : "s%zu", i);
+        tables[i] = (struct gr_site_silo_config){names[i], "", "", "t.csv", ""};
+        if (i > 1)
+            at +=
+                (size_t)snprintf(text + at, sizeof text - at, "%s%s", i > 2 ? ", " : "", names[i]);
+    }
+    snprintf(text + at, sizeof text - at, "%s",
+             "]}]\n" STUDY_SCHEMA "run: {rounds: 5}\ndata: {source: csv}\nmodel: {type: logistic}\n"
+             "train: {learning_rate: 0.05, batch_size: 16}\n" GRID SECURE);
+    make_keys();
+    MUST(read_study(text, &study));
+    MUST(gr_study_configure_trial(study, tables, SILOS, in_scratch("."), &config));
+    ck_assert(config->secure.aggregation);
+    ck_assert_uint_eq(gr_secure_parties(config), SILOS);
+    ck_assert_uint_eq(gr_secure_threshold(config, SILOS), 47);
+    gr_config_free(config);
+    gr_study_free(study);
+}
+END_TEST
+
 /* ---- releases ---------------------------------------------------------------------------------
  */
 
@@ -344,6 +376,7 @@ int main(void) {
     tcase_add_loop_test(tcase, a_schema_says_what_silos_are_not_asked_for, 0, (int)COUNT(schemas));
     tcase_add_test(tcase, a_studys_parties_are_its_sites);
     tcase_add_test(tcase, configs_of_a_study_have_its_terms);
+    tcase_add_test(tcase, a_trial_has_more_parties_than_a_complete_graph);
     tcase_add_test(tcase, what_is_refused_does_not_leave);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
