@@ -197,7 +197,7 @@ void gr_gateway_give_up(struct gr_gateway *gateway, uint32_t party) {
 
 void gr_gateway_greeted(struct gr_gateway *gateway, uint32_t party) {
     gateway->hello[party].ranks = 0;
-    gateway->parting[party].barred = false;
+    gateway->parting[party].barred = gateway->parting[party].said = false;
     gateway->told.changed = true;
 }
 
@@ -276,7 +276,8 @@ bool gr_gateway_take_goodbye(struct gr_gateway *gateway, const struct gr_post_me
     memcpy(&word, bytes, sizeof word);
     const gr_status why = known_status(word);
     if (gateway->parting[message->party].for_good) return false;
-    gateway->parting[message->party] = (struct gr_parting){.why = why, .untold = why};
+    gateway->parting[message->party] = (struct gr_parting){
+        .why = why, .untold = why, .said = gateway->parting[message->party].said};
     gateway->told.changed = true;
     gateway->hello[message->party].ranks = 0;
     return true;

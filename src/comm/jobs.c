@@ -215,7 +215,10 @@ bool gr_jobs_take_goodbye(struct gr_gateway *gateway, const struct gr_comm_optio
                           const struct gr_post_message *note) {
     if (!gr_gateway_take_goodbye(gateway, note) && !gr_gateway_take_leave(gateway, options, note))
         return false;
-    const struct gr_parting *parting = &gateway->parting[note->party];
+    struct gr_parting *parting = &gateway->parting[note->party];
+    /* Once in a session: a site must not fill the coordinator's terminal. */
+    if (parting->said && !parting->for_good) return true;
+    parting->said = true;
     gr_say(options, "%s says goodbye: %s%s", options->study->parties[note->party].name,
            gr_parting_words(parting),
            parting->why == GR_STOPPED ? "" : "; its own terminal says why");

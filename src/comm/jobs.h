@@ -61,6 +61,7 @@ struct gr_parting {
     gr_status untold; /* the same for the records, which may come to it when it is back */
     bool for_good;    /* it comes no more */
     bool barred;      /* given up, for its letters did not hold together, until a new session */
+    bool said;        /* on the terminal, in this session */
 };
 
 /* A gateway lives longer than a gr_comm: sessions go on from one meeting of the jobs to the next.

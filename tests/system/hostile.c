@@ -245,6 +245,19 @@ gr_status __wrap_gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enu
                                  const void *head, size_t n_head, const void *bytes, size_t n,
                                  uint64_t *ticket);
 
+/* A process that leaves, again and again, and stays. */
+static void send_goodbyes(struct gr_gateway *gateway, uint32_t party) {
+    const char *text = getenv("GRANARY_HOSTILE");
+    static bool done;
+    if (!text || strcmp(text, "goodbyes") != 0 || done) return;
+    done = true;
+    for (int32_t i = 0; i < 1000; i++) {
+        const int32_t why = i % 2 ? GR_STOPPED : GR_ERROR_POLICY;
+        (void)!__real_gr_gateway_send(gateway, party, GR_NOTE_GOODBYE, &why, sizeof why, NULL, 0,
+                                      NULL);
+    }
+}
+
 static void send_hoard(struct gr_gateway *gateway, uint32_t party, const void *head) {
     const char *text = getenv("GRANARY_HOSTILE");
     struct parcel parcel;
@@ -273,6 +286,7 @@ gr_status __wrap_gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enu
     const bool numbers =
         getenv("GRANARY_HOSTILE") && strcmp(getenv("GRANARY_HOSTILE"), "numbers") == 0;
     if (kind == GR_NOTE_NUMBERS && numbers && n > 0) n--;
+    if (kind == GR_NOTE_PARCEL) send_goodbyes(gateway, party);
     if (kind == GR_NOTE_PARCEL) send_hoard(gateway, party, head);
     if (kind != GR_NOTE_PARCEL || !spoil || n > ROOM || n_head != sizeof letter.head ||
         sent++ < after)

@@ -59,6 +59,11 @@ for site in a b c; do write_site $site '{folder: mail}' "$POLICY"; done
 hostile hoard
 judge hoard
 check "hoard: nobody else is given up" bash -c '! grep "from site-[ab].*given up" hostile.log'
+# Goodbyes without end, with two reasons in turn, fill neither the terminal nor the events.
+hostile goodbyes
+check "goodbyes: the others go on to the end" equal $code 0
+check "goodbyes: one is told" equal "$(grep -c "site-c says goodbye" hostile.log)" 1
+check "goodbyes: events are as many as rounds, at most" test "$(grep -c '"event":"goodbye"' run/events.jsonl)" -le 40
 # A sum of floats in which one is none; in the ring any word is a number.
 MORE='aggregation: {encoding: float32}' write_study 40
 check "all approve floats" approve_all
