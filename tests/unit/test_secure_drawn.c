@@ -194,10 +194,13 @@ START_TEST(shares_of_a_neighbour_are_kept_back) {
         }
         struct gr_secure_message message = told_pieces(&pieces);
         const uint32_t fewer = NEIGHBOURS - 1;
-        struct gr_party_set *sharers = (void *)(message.bytes + sizeof(struct gr_secure_head));
         if (way == 0) {
             const uint32_t p = other_of_first(true);
-            sharers->bits[p / 64] &= ~((uint64_t)1 << p % 64);
+            unsigned char *set = message.bytes + sizeof(struct gr_secure_head);
+            struct gr_party_set sharers; /* bytes of a message are aligned to nothing */
+            memcpy(&sharers, set, sizeof sharers);
+            sharers.bits[p / 64] &= ~((uint64_t)1 << p % 64);
+            memcpy(set, &sharers, sizeof sharers);
         } else {
             memcpy((char *)pieces - sizeof fewer, &fewer, sizeof fewer);
             message.n -= sizeof *pieces;
