@@ -93,6 +93,7 @@ START_TEST(a_hundred_with_a_third_lost) {
     const unsigned long schedules = wanted ? strtoul(wanted, NULL, 10) : 2;
     keys_make(100);
     struct secure_trial *trial = trial_make(100, gr_secure_threshold_default(100));
+    trial_keep_journals(trial, 10);
     for (unsigned long schedule = 0; schedule < schedules; schedule++) {
         for (uint32_t p = 0; p < 100; p++)
             trial->lost[p] = NEVER;
