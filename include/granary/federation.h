@@ -230,6 +230,7 @@ struct gr_run_evidence {
     const char *journal;   /* the path of this rank's, see gr_journal_path; NULL: it keeps none */
     int rank;              /* in the party's job */
     const char *approvals; /* of its study, for the journal: gr_journal_options; NULL: none */
+    uint32_t roster_difference; /* of a site's policy */
 };
 
 /*

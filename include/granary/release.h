@@ -126,6 +126,7 @@ struct gr_door_party {
     const struct gr_party *parties; /* all of them; borrowed */
     const struct gr_keys *keys;     /* this rank's; NULL: it signs nothing; borrowed */
     const char *sums;               /* path of the site's record of its sums; NULL: of none */
+    uint32_t roster_difference;     /* of the site's policy */
 };
 /* Not collective. Nothing without secure sums. Errors: GR_ERROR_WRITE, GR_ERROR_DATA: the record of
  * sums cannot be used. */
@@ -146,6 +147,10 @@ gr_status gr_door_forget(struct gr_door *door, bool *told) GR_CHECKED;
 /* Not collective. Whether so many parties are there that a masked sum of theirs could be opened;
  * the same on all ranks. True without secure sums; false leaves a message. */
 bool gr_door_suffices(const struct gr_door *door);
+/* Not collective. Whether a sum of updates of those who are there could be opened, as far as this
+ * rank knows: they suffice, and its site's policy (roster_difference) does not keep it from them.
+ */
+bool gr_door_can_update(const struct gr_door *door);
 /* Not collective, behind gr_door_begin, and on all ranks. The sums of this work that follow leave
  * without masks, and the caller brings nothing of silos to them. */
 void gr_door_bare(struct gr_door *door);

@@ -130,6 +130,8 @@ struct gr_approval_config {
     X##_TEXT(in, study, NULL, DECIDES)                                                             \
     X##_TEXTS(in, keys, 10000, NULL, DECIDES, NULL)                                                \
     X##_YES_NO(in, secure_sums, "false", DECIDES)                                                  \
+    /* Sites by which the parties of any two secure sums of updates differ, if at all. */          \
+    X##_WHOLE(in, roster_difference, "0", DECIDES, 0, 1024)                                       \
     /* The largest epsilon of differential privacy; 0: it is not demanded. */                      \
     X##_REAL(in, privacy_epsilon, "0", DECIDES, 0, 1e6)                                            \
     /* The last day, ISO, in Coordinated Universal Time. */                                        \

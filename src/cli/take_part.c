@@ -127,6 +127,7 @@ static gr_status run_once(struct gr_invocation *invocation, const struct gr_part
     GR_TRY(gr_comm_agree(comm, gr_journal_path(part->directory, evidence.rank, &journal)));
     evidence.journal = part->site ? journal : NULL;
     evidence.approvals = part->approvals;
+    if (part->site) evidence.roster_difference = part->site->settings->policy.roster_difference;
     options.evidence = &evidence;
     GR_TRY(share_resume(comm, part, &options.resume));
     status = gr_run(comm, config, &options);

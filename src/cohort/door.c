@@ -80,6 +80,11 @@ bool gr_door_suffices(const struct gr_door *door) {
     return !door->masking || gr_masking_suffices(door->masking);
 }
 
+bool gr_door_can_update(const struct gr_door *door) {
+    return gr_door_suffices(door) &&
+           (!door->masking || gr_masking_check_difference(door->masking) == GR_OK);
+}
+
 void gr_door_bare(struct gr_door *door) {
     door->bare = true;
 }
@@ -462,17 +467,15 @@ static gr_status write_updates(struct gr_door *door, const struct gr_contributio
                       combined ? n_mine * n : n, n_mine * n * sizeof(float), digest, how);
 }
 
-static gr_status withhold_update(struct gr_door *door, uint32_t n_members, uint32_t least,
-                                 size_t n) {
-    gr_status status =
-        gr_fail(GR_STOPPED, "%u silos are ready, policy.minimum_silos is %u", n_members, least);
+/* GR_STOPPED, with its message, unless that cannot be written down. */
+static gr_status withhold_update(struct gr_door *door, size_t n, const char *how) {
     const struct gr_journal_release release = {.id = GR_RELEASE_UPDATE,
                                                .name = gr_release_row(GR_RELEASE_UPDATE)->name,
                                                .values = n,
-                                               .how = "fewer silos than policy.minimum_silos"};
+                                               .how = how};
     if (door->journal && gr_journal_withhold(door->journal, &release) != GR_OK)
-        status = GR_ERROR_WRITE;
-    return status;
+        return GR_ERROR_WRITE;
+    return GR_STOPPED;
 }
 
 /* ---- updates behind masks -------------------------------------------------------------------- */
@@ -513,18 +516,18 @@ struct gr_stage gr_door_stage(struct gr_door *door) {
 
 /*
  * Collective. A sum that a loss has ended was never opened, and never will be: its masks are
- * forgotten, and the one over those who are left has others.
+ * forgotten, and the one over those who are left has others. takes_part: this rank's status.
  */
-static gr_status total_masked(struct gr_door *door, struct gr_aggregator *aggregator,
-                              const struct gr_contribution *mine, size_t n_mine,
-                              uint32_t n_members) {
+static gr_status total_masked(struct gr_door *door, gr_status takes_part,
+                              struct gr_aggregator *aggregator, const struct gr_contribution *mine,
+                              size_t n_mine, uint32_t n_members) {
     gr_status status = GR_OK;
     const struct gr_masked_options options = {
         .release = GR_RELEASE_UPDATE, .round = door->round, .model = door->model};
     gr_masked_free(door->update);
     door->update = NULL;
     door->digested = false;
-    GR_TRY(gr_masked_begin(door->masking, GR_OK, &options, &door->update));
+    GR_TRY(gr_masked_begin(door->masking, takes_part, &options, &door->update));
     GR_TRY(gr_aggregate_total(aggregator, mine, n_mine, n_members));
     status = gr_masked_agree(door->masking, gr_masked_status(door->update));
 out:
@@ -562,6 +565,7 @@ gr_status gr_release_open(struct gr_cohort *cohort, struct gr_aggregator *aggreg
     /* Before the first try: one that a loss has ended may have taken masks off a part. */
     if (needs && !door->digested) digest_total(aggregator, door->total);
     door->digested = door->digested || needs;
+    if (needs) gr_masked_note_parties(door->masking, door->update);
     GR_TRY(gr_masked_open(door->masking, door->update, again ? (uint32_t)facts[PARTIES] : 0,
                           door->total));
     if (needs)
@@ -578,8 +582,17 @@ gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregat
                             size_t n) {
     const uint32_t least = gr_policy_silos(door->config);
     const bool combined = gr_strategy_find(door->config->strategy.name)->combine != NULL;
-    if (n_members < least) return withhold_update(door, n_members, least, n);
-    gr_status status = write_updates(door, mine, n_mine, n_members, n, combined);
+    gr_status status = GR_OK, takes_part = GR_OK;
+    if (n_members < least) {
+        (void)gr_fail(GR_STOPPED, "%u silos are ready, policy.minimum_silos is %u", n_members,
+                      least);
+        return withhold_update(door, n, "fewer silos than policy.minimum_silos");
+    }
+    if (door->masking) takes_part = gr_masking_check_difference(door->masking);
+    if (takes_part != GR_OK)
+        takes_part = withhold_update(door, n, "by policy.roster_difference of the site");
+    else
+        status = write_updates(door, mine, n_mine, n_members, n, combined);
     if (status != GR_OK) return status;
     if (combined) {
         count(door, GR_RELEASE_UPDATE_SLICES, n_members * n);
@@ -590,7 +603,7 @@ gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregat
                             (n + GR_RING_BLOCK - 1) / GR_RING_BLOCK);
         count(door, GR_RELEASE_UPDATE, n);
     }
-    status = door->masking ? total_masked(door, aggregator, mine, n_mine, n_members)
+    status = door->masking ? total_masked(door, takes_part, aggregator, mine, n_mine, n_members)
                            : gr_aggregate_total(aggregator, mine, n_mine, n_members);
     door->adding = false; /* where the sum has added them again, on another grid */
     return status;

@@ -33,6 +33,7 @@ gr_status gr_masking_join(struct gr_masking *masking, const struct gr_door_party
     memcpy(masking->study, party->study, sizeof masking->study);
     masking->parties = party->parties;
     masking->keys = party->keys;
+    masking->roster_difference = party->roster_difference;
     if (!party->sums) return GR_OK;
     const gr_status status = gr_sum_journal_open(party->sums, &masking->journal);
     if (status == GR_OK) masking->counter = gr_sum_journal_counter(masking->journal);
@@ -112,7 +113,9 @@ gr_status gr_masked_agree(const struct gr_masking *masking, gr_status mine) {
     if (worst == FAILED) GR_TRY(gr_comm_agree(masking->comm, mine == GR_STOPPED ? GR_OK : mine));
     if (worst == TOO_FEW)
         status = gr_fail(GR_STOPPED, "%s",
-                         message[0] ? message : "secure sum: too few parties are left; it is void");
+                         message[0] ? message
+                                    : "secure sum: too few parties are left, or a site takes no "
+                                      "part in a sum of these; it is void");
 out:
     return status;
 }
@@ -143,8 +146,9 @@ static void find_parties(const struct gr_masking *masking, struct gr_masked_sum 
         bool is_in = false;
         for (uint32_t silo = 0; silo < n_silos && !is_in; silo++)
             is_in = gr_comm_party(comm, masking->host_of[silo]) == site;
-        if (is_in && n_slots > 0 && gr_comm_rank_of(comm, first) >= 0)
-            add_party(masking, sum, &masking->parties[site].key, first, mine);
+        if (!is_in || n_slots <= 0 || gr_comm_rank_of(comm, first) < 0) continue;
+        add_party(masking, sum, &masking->parties[site].key, first, mine);
+        gr_party_set_add(&sum->sites, site - 1);
     }
 }
 
@@ -193,6 +197,26 @@ bool gr_masking_suffices(const struct gr_masking *masking) {
     bool mine[GR_SECURE_PARTIES_MAX] = {false};
     find_parties(masking, &sum, mine);
     return settle_terms(masking, &sum) == GR_OK;
+}
+
+gr_status gr_masking_check_difference(const struct gr_masking *masking) {
+    struct gr_masked_sum sum = {0};
+    bool mine[GR_SECURE_PARTIES_MAX] = {false};
+    if (!masking->journal || masking->roster_difference == 0) return GR_OK;
+    find_parties(masking, &sum, mine);
+    const uint32_t found = gr_sum_journal_difference(masking->journal, masking->study, &sum.sites);
+    if (found >= masking->roster_difference) return GR_OK;
+    return gr_fail(GR_STOPPED,
+                   "secure sum: the parties that are there differ by %u site%s from those of an "
+                   "earlier sum of updates, and the two would tell about what %s brought; allowed "
+                   "none, or at least %u (policy.roster_difference)",
+                   found, found == 1 ? "" : "s", found == 1 ? "it" : "they",
+                   masking->roster_difference);
+}
+
+void gr_masked_note_parties(const struct gr_masking *masking, struct gr_masked_sum *sum) {
+    if (sum->status == GR_OK)
+        fail_alone(sum, gr_sum_journal_parties(masking->journal, masking->study, &sum->sites));
 }
 
 static gr_status create_parties(const struct gr_masking *masking, struct gr_masked_sum *sum,

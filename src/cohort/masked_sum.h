@@ -24,6 +24,7 @@ struct gr_masking {
     struct gr_keys *drawn;          /* one job: of this process; owned */
     struct gr_public_key *key_of;   /* one job: of each slot; owned */
     struct gr_sum_journal *journal; /* a site's; owned; NULL: none */
+    uint32_t roster_difference;     /* of its policy; 0: whatever the difference */
     uint64_t counter;               /* of the latest sum, the same on all members */
     uint32_t epoch;                 /* in which members have agreed on it */
     bool agreed;
@@ -41,6 +42,13 @@ void gr_masking_free(struct gr_masking *masking);
  * on all ranks. */
 bool gr_masking_suffices(const struct gr_masking *masking);
 
+/*
+ * Not collective. Whether this rank's site takes part in a sum of updates of those who are there:
+ * GR_STOPPED, where they differ from the parties of an earlier one of the study by fewer sites than
+ * its policy says. GR_OK on ranks that are no party.
+ */
+gr_status gr_masking_check_difference(const struct gr_masking *masking) GR_CHECKED;
+
 /* One sum, as this rank knows it. */
 struct gr_masked_sum {
     struct gr_secure_terms terms;
@@ -49,6 +57,7 @@ struct gr_masked_sum {
     struct gr_secure_party *party[GR_SECURE_PARTIES_MAX]; /* of this process; owned */
     struct gr_party_set own;                              /* these */
     struct gr_secure_collector *collector;                /* owned */
+    struct gr_party_set sites; /* of a study, that are its parties, by their places */
     /* Signatures and openings of this process's parties, for those who have missed them; owned. */
     struct gr_secure_message rosters[GR_SECURE_PARTIES_MAX], openings[GR_SECURE_PARTIES_MAX];
     gr_status status; /* of this rank so far; what it adds is 0 once that is no GR_OK */
@@ -70,6 +79,8 @@ struct gr_masked_options {
 gr_status gr_masked_begin(struct gr_masking *masking, gr_status mine,
                           const struct gr_masked_options *options,
                           struct gr_masked_sum **out) GR_CHECKED;
+/* Not collective. A site notes the parties of a sum of updates, before it is opened. */
+void gr_masked_note_parties(const struct gr_masking *masking, struct gr_masked_sum *sum);
 /* Not collective. Adds the masks of this process's parties to what it brings to the sum. Ranges
  * ascend. */
 void gr_masked_add(struct gr_masked_sum *sum, struct gr_stream_range range, void *words);

@@ -305,6 +305,10 @@ static void check_secure_sums(struct judgement *j) {
     if (j->policy->secure_sums && !j->config->secure.aggregation)
         refuse(j, "policy.secure_sums", "found false (secure.aggregation of %s), allowed only true",
                j->study->path);
+    if (j->policy->roster_difference > 0 && !j->config->secure.aggregation)
+        refuse(j, "policy.roster_difference",
+               "found false (secure.aggregation of %s), allowed only true: it is of secure sums",
+               j->study->path);
 }
 
 /* ---- what granary cannot do yet -------------------------------------------------------------- */

@@ -26,7 +26,7 @@ struct gr_round {
     double update_norm;                   /* of the mean update; NaN on ranks that do not tell it */
     uint32_t recoveries;
     uint32_t closed_epoch; /* in which the roster was closed */
-    bool sufficed;         /* when it was opened there were parties enough for its secure sum */
+    bool unfit; /* when it was opened no secure sum of those who were there could be opened */
     double started_s, trained_s, aggregated_s;
     uint64_t bytes_sent;                  /* by this rank up to the last round */
     unsigned char model[GR_DIGEST_BYTES]; /* of secure sums: which model the silos train on */
@@ -227,17 +227,17 @@ out:
 }
 
 /*
- * Collective. Where there were too few parties when the round was opened, and are still, it does
- * not begin, as below the quorum: GR_STOPPED. Those that were lost since make it void.
+ * Collective. No sum has begun, for there are too few parties, or a site takes no part in one of
+ * these (GR_STOPPED). Where that was known when the round was opened it stops as below the quorum,
+ * for the same would come of the next; else the round is void.
  */
-static gr_status check_parties(const struct gr_federation *f) {
+static gr_status check_opened(const struct gr_federation *f) {
     gr_status status = GR_OK;
     char message[GR_MESSAGE_MAX];
-    int64_t sufficed = f->round->sufficed;
-    if (gr_door_suffices(gr_cohort_door(f->cohort))) return GR_OK;
+    int64_t unfit = f->round->unfit;
     snprintf(message, sizeof message, "%s", gr_message());
-    GR_TRY(gr_comm_max_public(f->comm, &sufficed, 1));
-    if (sufficed == 0) status = gr_fail(GR_STOPPED, "%s", message);
+    GR_TRY(gr_comm_max_public(f->comm, &unfit, 1));
+    if (unfit != 0) status = gr_fail(GR_STOPPED, "%s", message);
 out:
     return status;
 }
@@ -396,45 +396,50 @@ static gr_status check_quorum(const struct gr_federation *f) {
                    setting, quorum);
 }
 
-/*
- * Collective. The sum of a closed round, its seal, and the step. GR_STOPPED: too few parties of a
- * secure sum were left. GR_LOST before the seal leads back
- * here with a smaller roster and the same contributions: nothing has been decoded, and kept
- * residuals are untouched until gr_kept_commit. GR_LOST after the seal leads to settle, which takes
- * the step.
- */
-static gr_status take_step(struct gr_federation *f) {
+/* Collective. The sum of a closed round. *is_void: it cannot be had, for want of parties that were
+ * there when the round was opened. */
+static gr_status sum_up(struct gr_federation *f, bool *is_void) {
     const struct gr_contribution *mine;
     size_t n;
-    gr_status status = GR_OK;
+    gr_status status;
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_AGGREGATE);
     mine = gr_training_contributions(f->training, &n);
     note_model(f);
-    GR_TRY(gr_release_update(gr_cohort_door(f->cohort), f->round->aggregator, mine, n,
-                             f->round->roster.n_members, gr_training_values(f)));
+    status = gr_release_update(gr_cohort_door(f->cohort), f->round->aggregator, mine, n,
+                               f->round->roster.n_members, gr_training_values(f));
+    *is_void = status == GR_STOPPED;
+    return *is_void ? check_opened(f) : status;
+}
+
+/* Collective. The seal of a sum, and the step. *is_void: too few parties are left to open it. */
+static gr_status take_step(struct gr_federation *f, bool *is_void) {
+    gr_status status = GR_OK;
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_SEAL);
     GR_TRY(gr_control_seal(f->comm, GR_PHASE_SEALED));
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_UNMASK);
-    GR_TRY(unmask(f, true, false));
+    status = unmask(f, true, false);
+    *is_void = status == GR_STOPPED;
+    if (*is_void) return GR_OK;
+    GR_TRY(status);
     status = commit(f);
 out:
     return status;
 }
 
-/* Collective. A closed round becomes a committed one, by its step or as a void one. */
+/*
+ * Collective. A closed round becomes a committed one, by its step or as a void one. GR_LOST before
+ * the seal leads back here with a smaller roster and the same contributions: nothing has been
+ * decoded, and kept residuals are untouched until gr_kept_commit. GR_LOST after the seal leads to
+ * settle, which takes the step.
+ */
 static gr_status reduce(struct gr_federation *f) {
     gr_status status = GR_OK;
     const uint32_t round = f->round->roster.round;
     bool is_void = gr_training_void(f->training, round);
     GR_TRY(gr_training_select(f, round)); /* a rank that has come back has not yet */
-    if (!is_void) {
-        GR_TRY(check_quorum(f));
-        GR_TRY(check_parties(f));
-        status = take_step(f);
-        is_void = status == GR_STOPPED;
-        if (!is_void) GR_TRY(status);
-        status = GR_OK;
-    }
+    if (!is_void) GR_TRY(check_quorum(f));
+    if (!is_void) GR_TRY(sum_up(f, &is_void));
+    if (!is_void) GR_TRY(take_step(f, &is_void));
     if (is_void) make_void(f);
     enter(f, GR_PHASE_COMMITTED);
 out:
@@ -485,7 +490,7 @@ static gr_status open_round(struct gr_federation *f, const struct gr_round_optio
     const uint32_t round = gr_server_rounds(f->server) + 1;
     f->round->started_s = gr_clock_seconds();
     f->round->recoveries = 0;
-    f->round->sufficed = gr_door_suffices(gr_cohort_door(f->cohort));
+    f->round->unfit = !gr_door_can_update(gr_cohort_door(f->cohort));
     f->round->roster.round = round;
     gr_control_at(f->comm, round, GR_PHASE_OPEN);
     gr_status status = gr_training_run(f, round, options);
@@ -530,7 +535,7 @@ gr_status gr_federation_round(struct gr_federation *f, const struct gr_round_opt
     if (f->round->roster.phase != GR_PHASE_OPEN) forget_changes(f);
     gr_best_keep(f);
     f->round->roster.phase = GR_PHASE_OPEN;
-    f->round->sufficed = false;
+    f->round->unfit = false;
     gr_control_at(f->comm, gr_server_rounds(f->server) + 1, GR_PHASE_OPEN);
     return check_voids(f);
 }

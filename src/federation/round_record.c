@@ -259,14 +259,17 @@ out:
 static gr_status note_void(struct gr_run_state *run, uint32_t round) {
     const bool is_void = gr_round_is_void(run->federation);
     const char *what = is_void ? "void" : "scores left out";
+    /* A site does not tell the others that it has kept away. */
+    const char *why = is_void ? "too few parties of its secure sum were left, or one kept away"
+                              : "too few parties of a secure sum were left";
     gr_status status = GR_OK;
-    char *words = NULL;
+    char *words = NULL, *detail = NULL;
     if (!is_void && !gr_scores_left_out(run->federation)) return GR_OK;
-    GR_TRY(gr_text_format(&words, "round %u: %s: too few parties of a secure sum were left", round,
-                          what));
-    gr_records_note(run, what, round, "{\"why\":\"too few parties of a secure sum were left\"}",
-                    words);
+    GR_TRY(gr_text_format(&words, "round %u: %s: %s", round, what, why));
+    GR_TRY(gr_text_format(&detail, "{\"why\":\"%s\"}", why));
+    gr_records_note(run, what, round, detail, words);
 out:
+    gr_free(detail);
     gr_free(words);
     return status;
 }

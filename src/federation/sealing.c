@@ -34,7 +34,10 @@ static void note_software(struct gr_run_state *run) {
 /* The first rank of a site keeps the record of the secure sums in which the site has taken part. */
 static gr_status join_sums(const struct gr_run_state *run) {
     const struct gr_run_evidence *e = run->options->evidence;
-    struct gr_door_party party = {.study = e->study, .parties = e->parties, .keys = e->keys};
+    struct gr_door_party party = {.study = e->study,
+                                  .parties = e->parties,
+                                  .keys = e->keys,
+                                  .roster_difference = e->roster_difference};
     char *sums = NULL;
     gr_status status = GR_OK;
     if (!gr_door_masks(gr_cohort_door(run->cohort))) return GR_OK;

@@ -4,6 +4,7 @@
  *   begin COUNTER ID
  *   roster COUNTER ID DIGEST
  *   shares COUNTER ID DIGEST SUBJECT PARTIES
+ *   parties STUDY SITES, by a bit of each place, the first byte of the first eight
  * A line counts once it is whole and on disk.
  */
 #include "privacy/sum_journal.h"
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,12 @@ struct sum_place {
     bool taken;
 };
 
+/* The parties of a sum of updates, by their places in a study. */
+struct party_sites {
+    unsigned char study[GR_DIGEST_BYTES];
+    struct gr_party_set sites;
+};
+
 struct gr_sum_journal {
     char *path; /* owned */
     int fd;
@@ -37,6 +45,8 @@ struct gr_sum_journal {
      * of them taken; owned. */
     struct sum_place *places;
     size_t n_subjects, n_places;
+    struct party_sites *sets; /* of sums of updates; owned */
+    size_t n_sets, sets_room;
 };
 
 uint64_t gr_sum_journal_counter(const struct gr_sum_journal *journal) {
@@ -47,6 +57,7 @@ void gr_sum_journal_close(struct gr_sum_journal *journal) {
     if (!journal) return;
     if (journal->fd >= 0) close(journal->fd);
     gr_free(journal->places);
+    gr_free(journal->sets);
     gr_free(journal->path);
     gr_free(journal);
 }
@@ -102,6 +113,43 @@ static gr_status keep_subject(struct gr_sum_journal *journal,
     return GR_OK;
 }
 
+static bool has_set(const struct gr_sum_journal *journal, const struct party_sites *set) {
+    for (size_t i = 0; i < journal->n_sets; i++)
+        if (gr_party_set_equal(&journal->sets[i].sites, &set->sites) &&
+            memcmp(journal->sets[i].study, set->study, sizeof set->study) == 0)
+            return true;
+    return false;
+}
+
+static gr_status keep_set(struct gr_sum_journal *journal, const struct party_sites *set) {
+    if (has_set(journal, set)) return GR_OK;
+    if (journal->n_sets == journal->sets_room) {
+        const size_t room = 2 * journal->sets_room + 4;
+        struct party_sites *grown;
+        const gr_status status = gr_allocate(room, sizeof *grown, "a journal", &grown);
+        if (status != GR_OK) return status;
+        if (journal->n_sets > 0) memcpy(grown, journal->sets, journal->n_sets * sizeof *grown);
+        gr_free(journal->sets);
+        journal->sets = grown;
+        journal->sets_room = room;
+    }
+    journal->sets[journal->n_sets++] = *set;
+    return GR_OK;
+}
+
+/* Of a line; false: it is none of parties. */
+static bool read_set(const char *line, struct party_sites *out) {
+    char study[GR_DIGEST_HEX], sites[2 * GR_PARTY_SET_BYTES + 1];
+    unsigned char bytes[GR_PARTY_SET_BYTES] = {0};
+    int end = 0;
+    if (sscanf(line, "parties %64[0-9a-f] %256[0-9a-f]%n", study, sites, &end) != 2 ||
+        line[end] != '\0' || !gr_digest_from_hex(study, out->study) ||
+        sodium_hex2bin(bytes, sizeof bytes, sites, strlen(sites), NULL, NULL, NULL) != 0)
+        return false;
+    memcpy(&out->sites, bytes, sizeof bytes);
+    return true;
+}
+
 /* Behind a line of shares; false: they are no two digests. */
 static bool read_subject(const char *text, struct gr_sum_subject *out) {
     char of[GR_DIGEST_HEX], parties[GR_DIGEST_HEX];
@@ -117,8 +165,13 @@ static bool take_line(struct gr_sum_journal *journal, const char *line, gr_statu
     char word[8], id_text[GR_DIGEST_HEX], roster_text[GR_DIGEST_HEX] = "";
     unsigned char id[GR_DIGEST_BYTES], roster[GR_DIGEST_BYTES];
     struct gr_sum_subject subject;
+    struct party_sites set;
     uint64_t counter;
     int end = 0, roster_end = 0;
+    if (read_set(line, &set)) {
+        *status = keep_set(journal, &set);
+        return true;
+    }
     if (sscanf(line, "%7[a-z] %" SCNu64 " %64[0-9a-f]%n", word, &counter, id_text, &end) != 3 ||
         !gr_digest_from_hex(id_text, id))
         return false;
@@ -282,6 +335,43 @@ gr_status gr_sum_journal_roster(struct gr_sum_journal *journal,
     journal->has_roster = true;
 out:
     return status;
+}
+
+gr_status gr_sum_journal_parties(struct gr_sum_journal *journal,
+                                 const unsigned char study[GR_DIGEST_BYTES],
+                                 const struct gr_party_set *sites) {
+    gr_status status = GR_OK;
+    char line[LINE_MAX_BYTES], hex[GR_DIGEST_HEX], places[2 * GR_PARTY_SET_BYTES + 1];
+    unsigned char bytes[GR_PARTY_SET_BYTES];
+    size_t n = sizeof bytes;
+    struct party_sites set = {.sites = *sites};
+    memcpy(set.study, study, sizeof set.study);
+    if (!journal || has_set(journal, &set)) return GR_OK;
+    gr_digest_hex(study, hex);
+    memcpy(bytes, sites, sizeof bytes);
+    while (n > 1 && bytes[n - 1] == 0)
+        n--;
+    snprintf(line, sizeof line, "parties %s %s\n", hex,
+             sodium_bin2hex(places, sizeof places, bytes, n));
+    GR_TRY(append(journal, line));
+    status = keep_set(journal, &set);
+out:
+    return status;
+}
+
+uint32_t gr_sum_journal_difference(const struct gr_sum_journal *journal,
+                                   const unsigned char study[GR_DIGEST_BYTES],
+                                   const struct gr_party_set *sites) {
+    uint32_t least = UINT32_MAX;
+    for (size_t i = 0; journal && i < journal->n_sets; i++) {
+        struct gr_party_set apart;
+        for (size_t w = 0; w < sizeof apart.bits / sizeof *apart.bits; w++)
+            apart.bits[w] = journal->sets[i].sites.bits[w] ^ sites->bits[w];
+        const uint32_t n = gr_party_set_count(&apart);
+        if (n > 0 && n < least && memcmp(journal->sets[i].study, study, GR_DIGEST_BYTES) == 0)
+            least = n;
+    }
+    return least;
 }
 
 gr_status gr_sum_journal_check(const struct gr_sum_journal *journal,

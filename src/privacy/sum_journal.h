@@ -11,6 +11,8 @@
 
 #include <granary/base.h>
 
+#include "privacy/party_set.h"
+
 struct gr_sum_journal; /* opaque */
 
 /*
@@ -38,6 +40,19 @@ gr_status gr_sum_journal_begin(struct gr_sum_journal *journal, uint64_t counter,
 gr_status gr_sum_journal_roster(struct gr_sum_journal *journal,
                                 const unsigned char id[GR_DIGEST_BYTES],
                                 const unsigned char roster[GR_DIGEST_BYTES]) GR_CHECKED;
+/*
+ * Not collective. Notes, by their places, which sites of a study are the parties of a sum of
+ * updates that this party is about to sign; of each set once. Errors: GR_ERROR_WRITE: nothing may
+ * leave.
+ */
+gr_status gr_sum_journal_parties(struct gr_sum_journal *journal,
+                                 const unsigned char study[GR_DIGEST_BYTES],
+                                 const struct gr_party_set *sites) GR_CHECKED;
+/* Not collective. By how many sites a set differs from that noted of the study which is nearest to
+ * it and not the same; UINT32_MAX: there is none. */
+uint32_t gr_sum_journal_difference(const struct gr_sum_journal *journal,
+                                   const unsigned char study[GR_DIGEST_BYTES],
+                                   const struct gr_party_set *sites);
 /* What a sum is of, and whose vectors are in it: two digests. */
 struct gr_sum_subject {
     unsigned char of[GR_DIGEST_BYTES], parties[GR_DIGEST_BYTES];

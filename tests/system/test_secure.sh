@@ -158,7 +158,8 @@ check "the model of the plain job" equal "$(digest)" "$expected"
 check "a site's journal says so" grep -q '"name":"update".*masked sum over 4 silos' own-a/trial/journal.jsonl
 check "of integers as well" bash -c 'grep -q "\"name\":\"training\".*masked sum over" "$0" && ! grep -E "\"name\":\"(training|scores|moments|findings|rows)\".*plain sum" "$0"' own-a/trial/journal.jsonl
 check "of a round two sums at least" test "$(grep -c ^begin own-a/trial/journal.jsonl.sums)" -ge 24
-check "its record of sums is whole" equal "$(cut -d' ' -f1 own-a/trial/journal.jsonl.sums | sort | uniq -c | awk '{print $1}' | sort -u | wc -l)" 1
+check "all updates are of one set of sites" equal "$(grep -c ^parties own-a/trial/journal.jsonl.sums)" 1
+check "its record of sums is whole" equal "$(grep -v ^parties own-a/trial/journal.jsonl.sums | cut -d' ' -f1 | sort | uniq -c | awk '{print $1}' | sort -u | wc -l)" 1
 check "their counters rise" bash -c "grep ^begin own-c/trial/journal.jsonl.sums | cut -d' ' -f2 | sort -nuc"
 # shellcheck disable=SC2046
 check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
@@ -198,5 +199,41 @@ check "the others have waited" ended $pids $!
 # Where it was killed within a sum, that round is void.
 "$GRANARY" train plain.yaml --run replay --quiet --set round.replay=run/events.jsonl >/dev/null 2>&1
 check "and the model is that of one job by its events" equal "$(digest)" "$("$GRANARY" inspect --digest replay/model.h5)"
+
+# ---- a site that opens no two sums which differ by one site --------------------------------------------
+"$GRANARY" keygen d-keys >/dev/null 2>&1
+table 91 150 >d.csv
+{ echo "study: {name: trial, coordinator: $(cat coordinator-keys/public.key), sites: ["
+  for site in a b c d; do echo "  {name: site-$site, key: $(cat $site-keys/public.key)},"; done
+  echo "]}"
+  echo "schema: {$columns}"
+  echo "data: {source: csv, validation_fraction: 0.2}"
+  echo "round: {collective_deadline_s: 10, start_deadline_s: 90}"
+  MINIMUM=3 settings 60; } >study.yaml
+"$GRANARY" study sign study.yaml --key coordinator-keys >/dev/null
+fresh
+cp c.csv b.csv
+for site in a b c d; do
+    write_site $site '{folder: mail}'
+    sed -i 's/name: b1, file: b1.csv}, {name: b2, file: b2.csv}/name: site-b, file: b.csv}/; s/^policy:.*//' site-$site.yaml
+    "$GRANARY" approve study.yaml --site site-$site.yaml --yes >/dev/null 2>&1
+done
+echo 'policy: {roster_difference: 2}' >>site-b.yaml
+"$GRANARY" approve study.yaml --site site-b.yaml --yes >/dev/null 2>&1
+coordinate differ --mailbox mail; pids=$!
+join a; pids="$pids $!"
+join b; pids="$pids $!"
+join c; pids="$pids $!"
+join d; d=$!
+check "rounds of four sites are done" round_reached 2
+kill -9 $d; wait $d 2>/dev/null
+check "of three a site opens no sum" wait_words "differ by 1 site from those of an earlier sum" join-b.log
+check "in its journal" wait_words '"event":"withheld".*"protected":"by policy.roster_difference of the site"' own-b/trial/journal.jsonl
+check "the others learn that it is void" wait_words "or a site takes no part in a sum of these" differ.log
+check "and not of which policy" bash -c '! grep -q roster_difference differ.log join-a.log join-c.log run/*.jsonl'
+join d
+# shellcheck disable=SC2086
+check "with the fourth it goes on" ended $pids $!
+check "all sums were of four" equal "$(grep -h ^parties own-?/trial/journal.jsonl.sums | cut -d' ' -f3 | sort -u)" 0f
 
 finish

@@ -100,6 +100,8 @@ static const struct {
      "found other keys of cleveland, budapest (s.yaml), allowed only those listed"},
     {"secure_sums", "false", "true",
      "found false (secure.aggregation of s.yaml), allowed only true"},
+    {"roster_difference", "0", "2",
+     "found false (secure.aggregation of s.yaml), allowed only true: it is of secure sums"},
     {"privacy_epsilon", "0", "2.5",
      "found no differential privacy, allowed only an epsilon of at most 2.5; "
      "granary " GRANARY_VERSION " has none"},
@@ -321,7 +323,8 @@ START_TEST(secure_sums_pass) {
                                             "weight_max: 100}\n"
                                             "secure: {aggregation: true}\n");
     for (int demanded = 0; demanded < 2; demanded++) {
-        struct gr_site *site = site_of(demanded ? SITE "policy: {secure_sums: true}\n" : SITE);
+        struct gr_site *site =
+            site_of(demanded ? SITE "policy: {secure_sums: true, roster_difference: 2}\n" : SITE);
         ck_assert_msg(gr_policy_check(study, site, noon, NULL) == GR_OK, "%s", gr_message());
         gr_site_free(site);
     }

@@ -76,6 +76,36 @@ START_TEST(one_subject_has_one_set_of_parties) {
 }
 END_TEST
 
+static const struct gr_party_set *set_of(int word, uint64_t bits) {
+    static struct gr_party_set set;
+    set = (struct gr_party_set){0};
+    set.bits[word] = bits;
+    return &set;
+}
+
+/* Of each study by itself; the same set again, and between other lines, is the same. */
+START_TEST(sets_of_parties_are_compared) {
+    struct gr_sum_journal *journal = opened();
+    MUST(gr_sum_journal_begin(journal, 1, one));
+    MUST(gr_sum_journal_parties(journal, first, set_of(0, 0xf)));
+    MUST(gr_sum_journal_roster(journal, one, first));
+    for (uint64_t i = 0; i < 20; i++)
+        MUST(gr_sum_journal_parties(journal, first, set_of(2, 0xff00 << i % 10)));
+    MUST(gr_sum_journal_shares(journal, one, first, &of_one));
+    for (int restart = 0; restart < 2; restart++) {
+        ck_assert_uint_eq(gr_sum_journal_difference(journal, first, set_of(0, 0xe)), 1);
+        ck_assert_uint_eq(gr_sum_journal_difference(journal, first, set_of(0, 0x3f)), 2);
+        ck_assert_uint_eq(gr_sum_journal_difference(journal, first, set_of(0, 0xf)), 12);
+        ck_assert_uint_eq(gr_sum_journal_difference(journal, first, set_of(2, 0xff01)), 1);
+        ck_assert_uint_eq(gr_sum_journal_difference(journal, second, set_of(0, 0xe)), UINT32_MAX);
+        gr_sum_journal_close(journal);
+        journal = opened();
+    }
+    gr_sum_journal_close(journal);
+    ck_assert_uint_eq(gr_sum_journal_difference(NULL, first, set_of(0, 0xe)), UINT32_MAX);
+}
+END_TEST
+
 START_TEST(only_the_owner_reads_it_and_one_process_has_it) {
     struct stat is;
     struct gr_sum_journal *again = NULL, *journal = opened();
@@ -219,6 +249,6 @@ START_TEST(no_kill_leaves_two_rosters) {
 }
 END_TEST
 
-RUN_TESTS("the journal of secure sums", refusals_outlive_a_restart,
+RUN_TESTS("the journal of secure sums", sets_of_parties_are_compared, refusals_outlive_a_restart,
           one_subject_has_one_set_of_parties, only_the_owner_reads_it_and_one_process_has_it,
           a_damaged_journal, a_full_disk, no_kill_leaves_two_rosters)
