@@ -235,7 +235,7 @@ static gr_status bound_epsilon(const struct gr_privacy_history *history, double 
                                enum gr_loss_bound bound, double *epsilon) {
     gr_status status = GR_OK;
     struct window window = {0};
-    double steps = 0;
+    double steps = 1; /* and one more than there are */
     for (size_t i = 0; i < history->n; i++)
         steps += (double)history->events[i].count;
     /* Losses beyond it have together a probability of delta / 1e10 at most. */
