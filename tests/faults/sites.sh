@@ -258,7 +258,8 @@ judge_case() {
     [ $secure = 0 ] || check "$what: the records of sums" records_of_sums
     "$GRANARY" train plain.yaml --run replay --quiet --set round.replay=run/events.jsonl >/dev/null 2>&1
     check "$what: the model of a replay" equal "$(digest)" "$("$GRANARY" inspect --digest replay/model.h5 2>/dev/null)"
-    [ $minimum$secure = 30 ] || grep -q '"event":"void"' run/events.jsonl || check "$what: the model of one job" equal "$(digest)" "${expected[secure]}"
+    # Three silos of four may do, of three sites only where b's two have a rank each.
+    { [ $minimum = 3 ] && [ $secure$ranks != 11 ]; } || grep -q '"event":"void"' run/events.jsonl || check "$what: the model of one job" equal "$(digest)" "${expected[secure]}"
 }
 
 make_parties
