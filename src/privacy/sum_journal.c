@@ -20,7 +20,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 384 };
+/* Sums that have begun and are not yet closed, at most: an older one's roster is refused. */
+enum { LINE_MAX_BYTES = 384, BEGUN_MAX = 16 };
+
+struct begun_sum {
+    uint64_t counter; /* 0: none */
+    unsigned char id[GR_DIGEST_BYTES], roster[GR_DIGEST_BYTES];
+    bool has_roster;
+};
 
 struct sum_place {
     struct gr_sum_subject subject;
@@ -36,11 +43,11 @@ struct party_sites {
 struct gr_sum_journal {
     char *path; /* owned */
     int fd;
-    off_t end; /* of the whole lines */
-    uint64_t counter;
-    unsigned char id[GR_DIGEST_BYTES]; /* of the last sum; counter 0: none */
-    unsigned char roster[GR_DIGEST_BYTES];
-    bool has_roster, damaged;
+    off_t end;                         /* of the whole lines */
+    uint64_t counter;                  /* the greatest */
+    struct begun_sum begun[BEGUN_MAX]; /* the latest, in turns from `next` on */
+    size_t next;
+    bool damaged;
     /* Of which shares have left: a table by their digests, of a power of two places, at most half
      * of them taken; owned. */
     struct sum_place *places;
@@ -64,8 +71,23 @@ void gr_sum_journal_close(struct gr_sum_journal *journal) {
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static bool same_id(const struct gr_sum_journal *journal, const unsigned char *id) {
-    return journal->counter > 0 && memcmp(journal->id, id, sizeof journal->id) == 0;
+/* NULL: none of the latest. */
+static struct begun_sum *find_begun(struct gr_sum_journal *journal, const unsigned char *id) {
+    struct begun_sum *found = NULL;
+    for (size_t i = 0; i < BEGUN_MAX; i++) {
+        struct begun_sum *sum = &journal->begun[i];
+        if (sum->counter == 0 || memcmp(sum->id, id, sizeof sum->id) != 0) continue;
+        if (!found || sum->counter > found->counter) found = sum;
+    }
+    return found;
+}
+
+static void keep_begun(struct gr_sum_journal *journal, uint64_t counter, const unsigned char *id) {
+    struct begun_sum *sum = &journal->begun[journal->next];
+    *sum = (struct begun_sum){.counter = counter};
+    memcpy(sum->id, id, sizeof sum->id);
+    journal->counter = counter;
+    journal->next = (journal->next + 1) % BEGUN_MAX;
 }
 
 /* Its place among n, or the free one where it belongs. A digest is as good as a hash. */
@@ -177,23 +199,21 @@ static bool take_line(struct gr_sum_journal *journal, const char *line, gr_statu
         return false;
     if (strcmp(word, "begin") == 0) {
         if (line[end] != '\0' || counter <= journal->counter) return false;
-        journal->counter = counter;
-        memcpy(journal->id, id, sizeof id);
-        journal->has_roster = false;
+        keep_begun(journal, counter, id);
         return true;
     }
+    struct begun_sum *sum = find_begun(journal, id);
     if (sscanf(line + end, " %64[0-9a-f]%n", roster_text, &roster_end) != 1 ||
-        !gr_digest_from_hex(roster_text, roster) || counter != journal->counter ||
-        !same_id(journal, id))
+        !gr_digest_from_hex(roster_text, roster) || !sum || counter != sum->counter)
         return false;
     const char *rest = line + end + roster_end;
     const bool is_roster = strcmp(word, "roster") == 0 && rest[0] == '\0';
-    if (is_roster && !journal->has_roster) {
-        memcpy(journal->roster, roster, sizeof roster);
-        journal->has_roster = true;
+    if (is_roster && !sum->has_roster) {
+        memcpy(sum->roster, roster, sizeof roster);
+        sum->has_roster = true;
         return true;
     }
-    const bool same = journal->has_roster && memcmp(journal->roster, roster, sizeof roster) == 0;
+    const bool same = sum->has_roster && memcmp(sum->roster, roster, sizeof roster) == 0;
     if (strcmp(word, "shares") != 0) return is_roster && same;
     if (!same || !read_subject(rest, &subject)) return false;
     *status = keep_subject(journal, &subject);
@@ -298,9 +318,7 @@ gr_status gr_sum_journal_begin(struct gr_sum_journal *journal, uint64_t counter,
     gr_digest_hex(id, hex);
     snprintf(line, sizeof line, "begin %" PRIu64 " %s\n", counter, hex);
     GR_TRY(append(journal, line));
-    journal->counter = counter;
-    memcpy(journal->id, id, sizeof journal->id);
-    journal->has_roster = false;
+    keep_begun(journal, counter, id);
 out:
     return status;
 }
@@ -309,9 +327,12 @@ out:
 static gr_status note(struct gr_sum_journal *journal, const char *word, const unsigned char *id,
                       const unsigned char *roster, const struct gr_sum_subject *subject) {
     char line[LINE_MAX_BYTES], hex[4][GR_DIGEST_HEX];
-    if (!same_id(journal, id))
-        return gr_fail(GR_ERROR_POLICY, "secure sum: not the sum that this party has begun last");
-    if (journal->has_roster && memcmp(journal->roster, roster, sizeof journal->roster) != 0)
+    const struct begun_sum *sum = find_begun(journal, id);
+    if (!sum)
+        return gr_fail(GR_ERROR_POLICY,
+                       "secure sum: not one of the %d sums that this party has begun last",
+                       (int)BEGUN_MAX);
+    if (sum->has_roster && memcmp(sum->roster, roster, sizeof sum->roster) != 0)
         return gr_fail(GR_ERROR_POLICY,
                        "secure sum: a second roster was offered for one sum, which "
                        "would reveal by subtraction who is not in both");
@@ -319,7 +340,7 @@ static gr_status note(struct gr_sum_journal *journal, const char *word, const un
     gr_digest_hex(roster, hex[1]);
     if (subject) gr_digest_hex(subject->of, hex[2]);
     if (subject) gr_digest_hex(subject->parties, hex[3]);
-    snprintf(line, sizeof line, "%s %" PRIu64 " %s %s%s%s%s%s\n", word, journal->counter, hex[0],
+    snprintf(line, sizeof line, "%s %" PRIu64 " %s %s%s%s%s%s\n", word, sum->counter, hex[0],
              hex[1], subject ? " " : "", subject ? hex[2] : "", subject ? " " : "",
              subject ? hex[3] : "");
     return append(journal, line);
@@ -331,8 +352,9 @@ gr_status gr_sum_journal_roster(struct gr_sum_journal *journal,
     gr_status status;
     if (!journal) return GR_OK;
     GR_TRY(note(journal, "roster", id, roster, NULL));
-    memcpy(journal->roster, roster, sizeof journal->roster);
-    journal->has_roster = true;
+    struct begun_sum *sum = find_begun(journal, id); /* note has found it */
+    memcpy(sum->roster, roster, sizeof sum->roster);
+    sum->has_roster = true;
 out:
     return status;
 }
@@ -392,7 +414,8 @@ gr_status gr_sum_journal_shares(struct gr_sum_journal *journal,
                                 const struct gr_sum_subject *subject) {
     gr_status status;
     if (!journal) return GR_OK;
-    if (!journal->has_roster)
+    const struct begun_sum *sum = find_begun(journal, id);
+    if (!sum || !sum->has_roster)
         return gr_fail(GR_ERROR_POLICY, "secure sum: shares were asked for before a roster");
     GR_TRY(gr_sum_journal_check(journal, subject));
     GR_TRY(keep_subject(journal, subject));

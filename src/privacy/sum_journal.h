@@ -33,9 +33,9 @@ uint64_t gr_sum_journal_counter(const struct gr_sum_journal *journal);
 gr_status gr_sum_journal_begin(struct gr_sum_journal *journal, uint64_t counter,
                                const unsigned char id[GR_DIGEST_BYTES]) GR_CHECKED;
 /*
- * Not collective. Notes the roster, by its digest, which this party is about to sign for the sum
- * that was begun last. Errors: GR_ERROR_POLICY: another sum, or another roster for this one;
- * GR_ERROR_WRITE: nothing may leave.
+ * Not collective. Notes the roster, by its digest, which this party is about to sign for one of the
+ * sums that were begun last: several may be under way, each with its roster. Errors:
+ * GR_ERROR_POLICY: another sum, or another roster for this one; GR_ERROR_WRITE: nothing may leave.
  */
 gr_status gr_sum_journal_roster(struct gr_sum_journal *journal,
                                 const unsigned char id[GR_DIGEST_BYTES],

@@ -106,6 +106,35 @@ START_TEST(sets_of_parties_are_compared) {
 }
 END_TEST
 
+/* Keys of sums are exchanged before those of an earlier one are opened: each has one roster. */
+START_TEST(several_are_under_way) {
+    enum { SUMS = 40, LATEST = 16 };
+    unsigned char id[SUMS][GR_DIGEST_BYTES] = {{0}};
+    struct gr_sum_journal *journal = opened();
+    for (uint64_t i = 0; i < SUMS; i++) {
+        snprintf((char *)id[i], sizeof id[i], "sum %u", (unsigned)i);
+        MUST(gr_sum_journal_begin(journal, 10 + i, id[i]));
+    }
+    for (size_t i = SUMS; i-- > SUMS - LATEST;)
+        MUST(gr_sum_journal_roster(journal, id[i], i % 2 ? first : second));
+    for (int restart = 0; restart < 2; restart++) {
+        ck_assert_int_eq(gr_sum_journal_roster(journal, id[SUMS - LATEST - 1], first),
+                         GR_ERROR_POLICY);
+        ck_assert_ptr_nonnull(strstr(gr_message(), "not one of the"));
+        for (size_t i = SUMS - LATEST; i < SUMS; i++) {
+            MUST(gr_sum_journal_roster(journal, id[i], i % 2 ? first : second));
+            ck_assert_int_eq(gr_sum_journal_roster(journal, id[i], i % 2 ? second : first),
+                             GR_ERROR_POLICY);
+            MUST(gr_sum_journal_shares(journal, id[i], i % 2 ? first : second, &of_one));
+        }
+        ck_assert_uint_eq(gr_sum_journal_counter(journal), 10 + SUMS - 1);
+        gr_sum_journal_close(journal);
+        journal = opened();
+    }
+    gr_sum_journal_close(journal);
+}
+END_TEST
+
 START_TEST(only_the_owner_reads_it_and_one_process_has_it) {
     struct stat is;
     struct gr_sum_journal *again = NULL, *journal = opened();
@@ -250,5 +279,6 @@ START_TEST(no_kill_leaves_two_rosters) {
 END_TEST
 
 RUN_TESTS("the journal of secure sums", sets_of_parties_are_compared, refusals_outlive_a_restart,
-          one_subject_has_one_set_of_parties, only_the_owner_reads_it_and_one_process_has_it,
-          a_damaged_journal, a_full_disk, no_kill_leaves_two_rosters)
+          several_are_under_way, one_subject_has_one_set_of_parties,
+          only_the_owner_reads_it_and_one_process_has_it, a_damaged_journal, a_full_disk,
+          no_kill_leaves_two_rosters)
