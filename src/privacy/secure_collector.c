@@ -245,7 +245,10 @@ static gr_status keep_by_step(struct gr_secure_collector *collector, uint32_t fr
         memcpy(&collector->sent[from].roster, bytes, n);
         return GR_OK;
     default:
-        return keep(bytes, n, &collector->sent[from].opening);
+        /* There is room: check_opening has found the size. */
+        memcpy(collector->sent[from].opening.bytes, bytes, n);
+        collector->sent[from].opening.n = n;
+        return GR_OK;
     }
 }
 
@@ -272,12 +275,44 @@ gr_status gr_secure_collector_take(struct gr_secure_collector *collector, uint32
                        gr_party_set_has(&collector->heard, from) ? "there already"
                                                                  : "not waited for");
     GR_TRY(gr_secure_message_check(bytes, n, kinds[collector->step], collector->id, from));
-    if (!gr_secure_message_verify(&collector->terms.identities[from], bytes, n))
+    status = check_by_step(collector, from, bytes, n);
+    /* Shares that are, by their digests, those which their owners have given are true, whoever
+     * sends them: their signature only tells whose fault others are. */
+    if ((collector->step != OPENINGS || status != GR_OK) &&
+        !gr_secure_message_verify(&collector->terms.identities[from], bytes, n))
         return gr_fail(GR_ERROR_POLICY, "secure sum: a message of party %u is not signed by it",
                        from);
-    GR_TRY(check_by_step(collector, from, bytes, n));
+    if (status != GR_OK) return status;
     GR_TRY(keep_by_step(collector, from, bytes, n));
     gr_party_set_add(&collector->heard, from);
+out:
+    return status;
+}
+
+/* Of the collector's own messages: a count and items behind the head. */
+static gr_status begin_items(const struct gr_secure_collector *collector, enum gr_secure_kind kind,
+                             uint32_t n, size_t size, struct gr_secure_message *out,
+                             unsigned char **items) {
+    const struct gr_secure_items shape = {
+        .skip = sizeof(struct gr_secure_head), .size = size, .n = n};
+    return gr_secure_message_begin_items(kind, collector->id, GR_SECURE_COLLECTOR, shape, out,
+                                         items);
+}
+
+/* Not collective. All memory of the openings, so that nothing is refused once they have come. */
+static gr_status make_room(struct gr_secure_collector *collector) {
+    gr_status status;
+    unsigned char *items;
+    const size_t most =
+        gr_secure_message_most(GR_SECURE_OPENING, collector->graph.degree.neighbours);
+    const struct gr_secure_roll roll = {collector->id, collector->adverts, &collector->graph,
+                                        &collector->sharers, &collector->summed};
+    GR_TRY(gr_secure_masks_create(&roll, &collector->masks));
+    GR_TRY(begin_items(collector, GR_SECURE_SECRETS, gr_party_set_count(&collector->sharers),
+                       sizeof(struct gr_secure_opened), &collector->secrets, &items));
+    for (uint32_t p = 0; p < collector->terms.n_parties; p++)
+        if (gr_party_set_has(&collector->summed, p))
+            GR_TRY(gr_allocate(most, 1, "shares", &collector->sent[p].opening.bytes));
 out:
     return status;
 }
@@ -296,21 +331,11 @@ gr_status gr_secure_collector_summed(struct gr_secure_collector *collector,
     memcpy(roster->model, collector->terms.model, sizeof roster->model);
     gr_secure_roster_digest(roster, collector->roster_digest);
     collector->summed = *summed;
-    return GR_OK;
+    return make_room(collector);
 }
 
 /* ---- what follows -----------------------------------------------------------------------------
  */
-
-/* Of the collector's own messages: a count and items behind the head. */
-static gr_status begin_items(const struct gr_secure_collector *collector, enum gr_secure_kind kind,
-                             uint32_t n, size_t size, struct gr_secure_message *out,
-                             unsigned char **items) {
-    const struct gr_secure_items shape = {
-        .skip = sizeof(struct gr_secure_head), .size = size, .n = n};
-    return gr_secure_message_begin_items(kind, collector->id, GR_SECURE_COLLECTOR, shape, out,
-                                         items);
-}
 
 static gr_status make_list(struct gr_secure_collector *collector) {
     gr_status status;
@@ -393,14 +418,12 @@ static gr_status rebuild(const struct gr_secure_collector *collector, uint32_t p
 }
 
 static gr_status make_secrets(struct gr_secure_collector *collector) {
-    gr_status status;
-    unsigned char *at;
+    gr_status status = GR_OK;
     struct gr_secure_opened opened;
     const struct gr_secure_roll roll = {collector->id, collector->adverts, &collector->graph,
                                         &collector->sharers, &collector->summed};
-    GR_TRY(gr_secure_masks_create(&roll, &collector->masks));
-    GR_TRY(begin_items(collector, GR_SECURE_SECRETS, gr_party_set_count(&collector->sharers),
-                       sizeof opened, &collector->secrets, &at));
+    unsigned char *at = collector->secrets.bytes + collector->secrets.n -
+                        gr_party_set_count(&collector->sharers) * sizeof opened;
     for (uint32_t p = 0; p < collector->terms.n_parties; p++) {
         if (!gr_party_set_has(&collector->sharers, p)) continue;
         GR_TRY(rebuild(collector, p, &opened));

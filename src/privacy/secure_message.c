@@ -69,14 +69,9 @@ const unsigned char *gr_secure_message_items(const void *bytes, size_t n, size_t
     return at + sizeof *n_items;
 }
 
-void gr_secure_message_sign(const struct gr_keys *keys, void *bytes, size_t n) {
-    unsigned char *at = bytes;
-    gr_keys_sign(keys, purpose, bytes, n - GR_SIGNATURE_BYTES, at + n - GR_SIGNATURE_BYTES);
-}
-
-/* Digests of messages whose signatures were found good, each in a place that follows from it, until
- * another takes the place: a process in which several parties and a collector are given the same
- * message looks at it once. The digest 0 is of no message that anybody knows. */
+/* Digests of messages whose signatures were found good or made here, each in a place that follows
+ * from it, until another takes the place: a process in which several parties and a collector are
+ * given the same message looks at it once. The digest 0 is of no message that anybody knows. */
 enum { VERIFIED = 4 * GR_SECURE_PARTIES_MAX };
 static _Thread_local unsigned char verified[VERIFIED][GR_DIGEST_BYTES];
 
@@ -91,13 +86,24 @@ static void digest_signed(const struct gr_public_key *key, const void *bytes, si
     gr_digest_finish(&digest, out);
 }
 
+static unsigned char *place_of(const unsigned char digest[GR_DIGEST_BYTES]) {
+    uint32_t place;
+    memcpy(&place, digest, sizeof place);
+    return verified[place % VERIFIED];
+}
+
+void gr_secure_message_sign(const struct gr_keys *keys, void *bytes, size_t n) {
+    unsigned char *at = bytes, digest[GR_DIGEST_BYTES];
+    gr_keys_sign(keys, purpose, bytes, n - GR_SIGNATURE_BYTES, at + n - GR_SIGNATURE_BYTES);
+    digest_signed(gr_keys_public(keys), bytes, n, digest);
+    memcpy(place_of(digest), digest, sizeof digest);
+}
+
 bool gr_secure_message_verify(const struct gr_public_key *key, const void *bytes, size_t n) {
     unsigned char digest[GR_DIGEST_BYTES];
-    uint32_t place;
     if (n <= GR_SIGNATURE_BYTES) return false;
     digest_signed(key, bytes, n, digest);
-    memcpy(&place, digest, sizeof place);
-    unsigned char *known = verified[place % VERIFIED];
+    unsigned char *known = place_of(digest);
     if (memcmp(known, digest, sizeof digest) == 0) return true;
     if (!gr_public_key_verify(key, purpose, bytes, n - GR_SIGNATURE_BYTES,
                               (const unsigned char *)bytes + n - GR_SIGNATURE_BYTES))
