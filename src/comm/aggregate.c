@@ -695,27 +695,31 @@ gr_status gr_aggregate_unstage(struct gr_aggregator *aggregator, const struct gr
     return GR_OK;
 }
 
-/* A rank's slice of segment k, in whole blocks, to the leader's slot, which all then read. Slots
- * alternate, so that one barrier a segment is enough. */
-static gr_status unstage_segment(struct gr_aggregator *aggregator, const struct gr_stage *remove,
-                                 size_t k) {
+/* Step k: each rank's piece of the total, in whole blocks, into its slot, which all then read.
+ * Slots alternate, so that one barrier a step is enough. */
+static gr_status unstage_step(struct gr_aggregator *aggregator, const struct gr_stage *remove,
+                              size_t piece, size_t k) {
     struct gr_comm *comm = aggregator->comm;
-    const size_t first = k * aggregator->segment, n = elements(aggregator, k);
-    const size_t ranks = (size_t)comm->node_size;
-    const size_t slice = round_up((n + ranks - 1) / ranks, GR_RING_BLOCK);
-    const size_t begin = gr_smaller(n, slice * (size_t)comm->node_rank),
-                 end = gr_smaller(n, begin + slice);
-    char *slot = slot_of(aggregator, 0, k), *mine = slot + begin * aggregator->element;
-    memcpy(mine, total_of(aggregator, first + begin), (end - begin) * aggregator->element);
-    take_off(aggregator, remove, first + begin, first + end, mine);
+    const size_t ranks = (size_t)comm->node_size, first = k * ranks * piece;
+    const size_t begin = gr_smaller(aggregator->size, first + (size_t)comm->node_rank * piece),
+                 end = gr_smaller(aggregator->size, begin + piece);
+    char *slot = slot_of(aggregator, comm->node_rank, k);
+    memcpy(slot, total_of(aggregator, begin), (end - begin) * aggregator->element);
+    take_off(aggregator, remove, begin, end, slot);
     comm->bytes_sent += (end - begin) * aggregator->element;
     const gr_status status = gr_node_barrier(comm, "masks to be taken off");
     if (status != GR_OK) return status;
-    memcpy(total_of(aggregator, first), slot, n * aggregator->element);
-    aggregator->clear = first + n;
+    size_t at = first;
+    for (int rank = 0; rank < comm->node_size && at < aggregator->size; rank++) {
+        const size_t n = gr_smaller(piece, aggregator->size - at);
+        memcpy(total_of(aggregator, at), slot_of(aggregator, rank, k), n * aggregator->element);
+        at += n;
+    }
+    aggregator->clear = at;
     return GR_OK;
 }
 
+/* As few steps as the ranks' slots allow, of pieces of one size. */
 gr_status gr_aggregate_unstage_together(struct gr_aggregator *aggregator,
                                         const struct gr_stage *remove) {
     gr_status status = GR_OK;
@@ -723,8 +727,11 @@ gr_status gr_aggregate_unstage_together(struct gr_aggregator *aggregator,
     assert(aggregator->made && aggregator->epoch == comm->epoch);
     if (comm->node_size == 1) return gr_aggregate_unstage(aggregator, remove);
     GR_TRY(take_off_riders(aggregator, remove)); /* the same on all ranks */
-    for (size_t k = 0; k < aggregator->n_segments; k++) {
-        GR_TRY(unstage_segment(aggregator, remove, k));
+    const size_t ranks = (size_t)comm->node_size, size = aggregator->size;
+    const size_t n_steps = (aggregator->n_segments + ranks - 1) / ranks, pieces = ranks * n_steps;
+    const size_t piece = pieces > 0 ? round_up((size + pieces - 1) / pieces, GR_RING_BLOCK) : 0;
+    for (size_t k = 0; k < n_steps; k++) {
+        GR_TRY(unstage_step(aggregator, remove, piece, k));
         if (remove->midway) remove->midway(remove->context);
     }
     GR_TRY(gr_node_barrier(comm, "masks to be taken off")); /* the slots are used again */
