@@ -160,6 +160,22 @@ struct gr_stage gr_door_stage(struct gr_door *door);
  * silos have trained. */
 void gr_door_trained(struct gr_door *door, uint32_t round,
                      const unsigned char model[GR_DIGEST_BYTES]);
+/* A sum that will be asked for: the update of a round, or a sum of integers of its GR_WORK_ROUND,
+ * whose place among these counts from 0. */
+struct gr_door_foreseen {
+    uint32_t round, place, release; /* release 0: gr_release_allows */
+};
+enum { GR_FORESEEN_MAX = 10 };
+/*
+ * Not collective, and the same on all ranks. Keys of these masked sums, in their order, are
+ * exchanged beside the sum before them; one that is not foreseen needs two exchanges of its own.
+ * model: digest of that on which the silos of an update among them will have trained; NULL: there
+ * is no update.
+ */
+void gr_door_foresee(struct gr_door *door, const struct gr_door_foreseen *foreseen, size_t n,
+                     const unsigned char *model);
+/* Not collective, and the same on all ranks. The model is another than was foreseen. */
+void gr_door_forget_keys(struct gr_door *door);
 /* Not collective. The digest of the last total that this rank has opened; borrowed. */
 const unsigned char *gr_door_total(const struct gr_door *door);
 /* Not collective. Whether sums are masked. */

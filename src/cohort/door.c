@@ -89,9 +89,11 @@ void gr_door_bare(struct gr_door *door) {
     door->bare = true;
 }
 
+enum { WORK_BITS = 32 }; /* behind those of a work's number */
+
 void gr_door_begin(struct gr_door *door, enum gr_door_work work, uint32_t number) {
     door->bare = false;
-    gr_masked_page_turn(&door->page, (uint64_t)work << 32 | number);
+    gr_masked_page_turn(&door->page, (uint64_t)work << WORK_BITS | number);
 }
 
 gr_status gr_door_forget(struct gr_door *door, bool *told) {
@@ -514,6 +516,31 @@ struct gr_stage gr_door_stage(struct gr_door *door) {
     return (struct gr_stage){.apply = door->masking ? add_masks : NULL, .context = door};
 }
 
+static struct gr_masked_options update_of(uint32_t round,
+                                          const unsigned char model[GR_DIGEST_BYTES]) {
+    struct gr_masked_options options = {.release = GR_RELEASE_UPDATE, .round = round};
+    memcpy(options.model, model, sizeof options.model);
+    return options;
+}
+
+void gr_door_foresee(struct gr_door *door, const struct gr_door_foreseen *foreseen, size_t n,
+                     const unsigned char *model) {
+    struct gr_masked_options next[GR_FORESEEN_MAX];
+    if (!door->masking) return;
+    if (n > GR_FORESEEN_MAX) n = GR_FORESEEN_MAX;
+    for (size_t i = 0; i < n; i++)
+        next[i] =
+            foreseen[i].release == GR_RELEASE_UPDATE
+                ? update_of(foreseen[i].round, model)
+                : gr_masked_page_place((uint64_t)GR_WORK_ROUND << WORK_BITS | foreseen[i].round, 0,
+                                       foreseen[i].place, foreseen[i].release);
+    gr_masked_expect(door->masking, next, n);
+}
+
+void gr_door_forget_keys(struct gr_door *door) {
+    if (door->masking) gr_masked_forget_keys(door->masking);
+}
+
 /*
  * Collective. A sum that a loss has ended was never opened, and never will be: its masks are
  * forgotten, and the one over those who are left has others. takes_part: this rank's status.
@@ -522,12 +549,12 @@ static gr_status total_masked(struct gr_door *door, gr_status takes_part,
                               struct gr_aggregator *aggregator, const struct gr_contribution *mine,
                               size_t n_mine, uint32_t n_members) {
     gr_status status = GR_OK;
-    const struct gr_masked_options options = {
-        .release = GR_RELEASE_UPDATE, .round = door->round, .model = door->model};
+    const struct gr_masked_options options = update_of(door->round, door->model);
     gr_masked_free(door->update);
     door->update = NULL;
     door->digested = false;
-    GR_TRY(gr_masked_begin(door->masking, takes_part, &options, &door->update));
+    GR_TRY(gr_masked_begin(door->masking, &options, &door->update));
+    gr_masked_fail(door->update, takes_part);
     GR_TRY(gr_aggregate_total(aggregator, mine, n_mine, n_members));
     status = gr_masked_agree(door->masking, gr_masked_status(door->update));
 out:
@@ -553,6 +580,7 @@ gr_status gr_release_open(struct gr_cohort *cohort, struct gr_aggregator *aggreg
                           bool again) {
     enum { NEEDED, PARTIES, FACTS };
     gr_status status = GR_OK;
+    bool all;
     struct gr_door *door = cohort->door;
     const struct gr_stage remove = {take_masks_off, cohort, inject_midway};
     int64_t facts[FACTS] = {needs, door->update ? door->update->terms.n_parties : 0};
@@ -567,7 +595,7 @@ gr_status gr_release_open(struct gr_cohort *cohort, struct gr_aggregator *aggreg
     door->digested = door->digested || needs;
     if (needs) gr_masked_note_parties(door->masking, door->update);
     GR_TRY(gr_masked_open(door->masking, door->update, again ? (uint32_t)facts[PARTIES] : 0,
-                          door->total));
+                          door->total, &all));
     if (needs)
         status =
             (again ? gr_aggregate_unstage : gr_aggregate_unstage_together)(aggregator, &remove);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cohort/masked_page.h"
 
+#include <assert.h>
 #include <string.h>
 
 static void forget(struct gr_masked_entry *entry) {
@@ -89,24 +90,24 @@ static struct gr_stream_range all_of(const struct gr_masked_entry *entry) {
     return (struct gr_stream_range){.bits = 64, .n = entry->n};
 }
 
-/* Collective. The sum of the masked words, which all then hold. */
+/*
+ * Collective. The sum of the masked words. mine: a failure of this rank alone, of which the sum's
+ * next exchange tells the others; it adds up zeros in the place of the values.
+ */
 static gr_status take(struct gr_masked_entry *entry, struct gr_masking *masking, gr_status mine,
-                      const struct gr_masked_options *options, const int64_t *values, size_t n) {
+                      const struct gr_masked_options *options, int64_t *values, size_t n) {
     gr_status status = GR_OK;
-    struct gr_comm *comm = masking->comm;
-    if (mine == GR_OK) {
-        forget(entry);
-        mine = gr_allocate(n, sizeof *values, "a masked sum", &entry->words);
-    }
-    GR_TRY(gr_masked_begin(masking, mine, options, &entry->sum));
-    memcpy(entry->words, values, n * sizeof *values);
+    forget(entry);
+    GR_TRY(gr_masked_begin(masking, options, &entry->sum));
+    gr_masked_fail(entry->sum, mine);
+    gr_masked_fail(entry->sum, gr_allocate(n, sizeof *values, "a masked sum", &entry->words));
+    int64_t *words = entry->words ? entry->words : values;
+    if (entry->words) memcpy(words, values, n * sizeof *values);
     entry->n = n;
     entry->release = options->release;
-    gr_masked_add(entry->sum, all_of(entry), entry->words);
-    GR_TRY(gr_comm_sum_public(comm, entry->words, n)); /* behind their masks they tell nothing */
-    entry->held = true;
-    GR_TRY(gr_masked_agree(masking, gr_masked_status(entry->sum)));
-    entry->agreed = true;
+    gr_masked_add(entry->sum, all_of(entry), words);
+    GR_TRY(gr_comm_sum_public(masking->comm, words, n)); /* behind their masks they tell nothing */
+    entry->held = entry->words != NULL;
 out:
     return status;
 }
@@ -116,16 +117,19 @@ out:
 static gr_status open_entry(struct gr_masked_entry *entry, struct gr_masking *masking, bool again) {
     gr_status status = GR_OK;
     unsigned char total[GR_DIGEST_BYTES] = {0};
-    struct gr_masked_sum *sum = entry->held ? entry->sum : NULL;
+    bool agreed = false;
+    struct gr_masked_sum *sum = entry->held || !again ? entry->sum : NULL;
     int64_t n_parties = again && sum ? sum->terms.n_parties : 0;
     if (again) GR_TRY(gr_comm_max_public(masking->comm, &n_parties, 1));
     if (again && (n_parties < GR_SECURE_PARTIES_MIN || n_parties > GR_SECURE_PARTIES_MAX))
         return gr_fail(GR_ERROR_INTERNAL, "a masked sum of %lld parties", (long long)n_parties);
-    if (sum && !entry->opened) gr_digest_of(entry->words, entry->n * sizeof(int64_t), total);
-    GR_TRY(gr_masked_open(masking, sum, (uint32_t)n_parties, total));
-    if (!sum || entry->opened) goto out;
+    if (entry->held && !entry->opened)
+        gr_digest_of(entry->words, entry->n * sizeof(int64_t), total);
+    status = gr_masked_open(masking, sum, (uint32_t)n_parties, total, &agreed);
+    entry->agreed = entry->agreed || (agreed && entry->held);
+    if (status != GR_OK || !entry->held || entry->opened) goto out;
     gr_masked_remove(sum, all_of(entry), entry->words);
-    entry->agreed = entry->opened = true;
+    entry->opened = true;
 out:
     return status;
 }
@@ -154,32 +158,39 @@ out:
     return status;
 }
 
-/* Of the work's sums the next: kind of work, how often it was forgotten, place. */
-static uint64_t part_of(const struct gr_masked_page *page) {
+/* Kind of work, how often it was forgotten, place. */
+struct gr_masked_options gr_masked_page_place(uint64_t key, uint16_t forgotten, size_t place,
+                                              uint32_t release) {
     enum { WORK_BITS = 32, PLACE_BITS = 16 };
-    return page->key >> WORK_BITS << WORK_BITS | (uint64_t)page->forgotten << PLACE_BITS |
-           (uint16_t)page->next;
+    return (struct gr_masked_options){.release = release,
+                                      .round = (uint32_t)key,
+                                      .part = key >> WORK_BITS << WORK_BITS |
+                                              (uint64_t)forgotten << PLACE_BITS | (uint16_t)place};
 }
 
 gr_status gr_masked_page_sum(struct gr_masked_page *page, struct gr_masking *masking,
                              uint32_t release, int64_t *values, size_t n) {
     gr_status status = GR_OK;
     struct gr_comm *comm = masking->comm;
-    const struct gr_masked_options options = {
-        .release = release, .round = (uint32_t)page->key, .part = part_of(page)};
+    const struct gr_masked_options options =
+        gr_masked_page_place(page->key, page->forgotten, page->next, release);
+    struct gr_masked_entry none = {0};
     GR_TRY(meet(page, comm));
     gr_status room = make_room(page);
     const int64_t step = 2 * (int64_t)page->next;
     if (room == GR_OK && page->reach > step)
         room = check_same(page->entries + page->next, release, n);
     if (page->reach > step) GR_TRY(gr_comm_agree(comm, room));
-    struct gr_masked_entry *entry = page->entries + page->next;
+    /* Without room for it this rank takes part until all know of that. */
+    struct gr_masked_entry *entry = room == GR_OK ? page->entries + page->next : &none;
     if (page->reach <= step) GR_TRY(take(entry, masking, room, &options, values, n));
     /* Where all have read it, or nobody could before now, it is opened once. */
     if (page->reach <= step + 1) GR_TRY(open_entry(entry, masking, page->reach == step + 1));
     if (page->reach > step) GR_TRY(tell_again(entry, comm, release, n));
+    assert(entry->words); /* else it has failed */
     memcpy(values, entry->words, n * sizeof *values);
     page->next++;
 out:
+    forget(&none);
     return status;
 }

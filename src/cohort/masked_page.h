@@ -34,6 +34,10 @@ struct gr_masked_page {
 /* Not collective. The work of this number begins, or begins anew after a loss: then its sums are
  * asked for in the same order, whoever is left. */
 void gr_masked_page_turn(struct gr_masked_page *page, uint64_t key);
+/* Not collective. What the sum in a place of some work is of, counted from 0, where the work was
+ * forgotten so often. */
+struct gr_masked_options gr_masked_page_place(uint64_t key, uint16_t forgotten, size_t place,
+                                              uint32_t release);
 /* Collective. values[0..n-1], this rank's silos', become their sums. release, round: as of
  * gr_masked_begin; n: the same on all ranks. Errors: as of gr_masked_begin and gr_masked_open;
  * GR_ERROR_INTERNAL: the work that was begun anew asks for another sum than before in this place.

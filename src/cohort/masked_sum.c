@@ -7,16 +7,49 @@
 
 /* ---- whose sums ----------------------------------------------------------------------------- */
 
+/* Words of a message with its size before it, at most. */
+static size_t words_of(enum gr_secure_kind kind, uint32_t neighbours) {
+    const size_t bytes = sizeof(uint64_t) + gr_secure_message_most(kind, neighbours);
+    return (bytes + sizeof(int64_t) - 1) / sizeof(int64_t);
+}
+
+/* Of an exchange, before its messages: how many ranks have failed, and how many are short of
+ * parties. */
+enum { FAILED, TOO_FEW, STATUS_WORDS };
+
+/* Where a graph is drawn, keys take one exchange more than there are of a sum behind its words. */
+static bool makes_keys_ahead(const struct gr_masking *masking) {
+    return masking->n_parties <= GR_SECURE_COMPLETE_MAX;
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+
+/* Messages of all parties of as many sums as an exchange may have: shares are the longest. What is
+ * not used of it is no memory. */
+static gr_status make_room(struct gr_masking *masking) {
+    const uint32_t n = smaller(masking->n_parties, GR_SECURE_PARTIES_MAX),
+                   neighbours = smaller(n, GR_SECURE_NEIGHBOURS_MAX);
+    const size_t each = n * words_of(GR_SECURE_SHARES, neighbours),
+                 sums = makes_keys_ahead(masking) ? GR_MASKED_AT_ONCE : 1;
+    return gr_allocate(STATUS_WORDS + sums * each, sizeof *masking->words,
+                       "messages of secure sums", &masking->words);
+}
+
 gr_status gr_masking_create(struct gr_comm *comm, const struct gr_config *config,
                             const int32_t *host_of, struct gr_masking **out) {
     gr_status status;
     struct gr_masking *masking = NULL;
     const size_t slots = (size_t)gr_comm_slots(comm);
+    const uint32_t n_sites = gr_comm_parties(comm) - 1;
     GR_TRY(gr_allocate_zero(1, sizeof *masking, "secure sums", &masking));
     masking->comm = comm;
     masking->config = config;
     masking->host_of = host_of;
-    if (gr_comm_parties(comm) == 1) {
+    masking->n_parties = n_sites > 0 ? n_sites : config->data.silos;
+    GR_TRY(make_room(masking));
+    if (n_sites == 0) {
         GR_TRY(gr_keys_draw(&masking->drawn));
         masking->keys = masking->drawn;
         GR_TRY(gr_allocate_zero(slots, sizeof *masking->key_of, "keys", &masking->key_of));
@@ -40,8 +73,16 @@ gr_status gr_masking_join(struct gr_masking *masking, const struct gr_door_party
     return status;
 }
 
+static void drop_ready(struct gr_masking *masking) {
+    for (size_t i = 0; i < masking->n_ready; i++)
+        gr_masked_free(masking->ready[i]);
+    masking->n_ready = 0;
+}
+
 void gr_masking_free(struct gr_masking *masking) {
     if (!masking) return;
+    drop_ready(masking);
+    gr_free(masking->words);
     gr_sum_journal_close(masking->journal);
     gr_keys_free(masking->drawn);
     gr_free(masking->key_of);
@@ -70,6 +111,7 @@ static gr_status agree_on_counter(struct gr_masking *masking) {
     const size_t slots = (size_t)gr_comm_slots(comm),
                  words_a_key = sizeof *masking->key_of / sizeof *words;
     if (masking->agreed && masking->epoch == gr_comm_epoch(comm)) return GR_OK;
+    drop_ready(masking); /* whose parties were others */
     GR_TRY(gr_comm_max_public(comm, &counter, 1));
     GR_TRY(gr_comm_agree(comm, check_counter(masking, counter)));
     if (masking->drawn) {
@@ -90,8 +132,7 @@ out:
 
 /* ---- the parties of a sum ------------------------------------------------------------------- */
 
-/* A failure of this rank alone: it goes on with the collectives, and brings nothing. */
-static void fail_alone(struct gr_masked_sum *sum, gr_status status) {
+void gr_masked_fail(struct gr_masked_sum *sum, gr_status status) {
     if (sum->status != GR_OK || status == GR_OK) return;
     sum->status = status;
     snprintf(sum->message, sizeof sum->message, "%s", gr_message());
@@ -101,21 +142,35 @@ gr_status gr_masked_status(const struct gr_masked_sum *sum) {
     return sum->status == GR_OK ? GR_OK : gr_fail(sum->status, "%s", sum->message);
 }
 
-/* Another failure comes first, and is whose it is. */
-gr_status gr_masked_agree(const struct gr_masking *masking, gr_status mine) {
-    enum { NONE, TOO_FEW, FAILED };
+/* Collective, where all have the same counts of ranks. Another failure comes first, and is whose it
+ * is. */
+static gr_status end_together(struct gr_comm *comm, gr_status mine,
+                              const int64_t counts[STATUS_WORDS]) {
     gr_status status = GR_OK;
     char message[GR_MESSAGE_MAX];
-    int64_t worst = mine == GR_OK ? NONE : mine == GR_STOPPED ? TOO_FEW : FAILED;
-    if (mine == GR_LOST) return GR_LOST;
     snprintf(message, sizeof message, "%s", mine == GR_STOPPED ? gr_message() : "");
-    GR_TRY(gr_comm_max_public(masking->comm, &worst, 1));
-    if (worst == FAILED) GR_TRY(gr_comm_agree(masking->comm, mine == GR_STOPPED ? GR_OK : mine));
-    if (worst == TOO_FEW)
+    if (counts[FAILED] > 0) GR_TRY(gr_comm_agree(comm, mine == GR_STOPPED ? GR_OK : mine));
+    if (counts[TOO_FEW] > 0)
         status = gr_fail(GR_STOPPED, "%s",
                          message[0] ? message
                                     : "secure sum: too few parties are left, or a site takes no "
                                       "part in a sum of these; it is void");
+out:
+    return status;
+}
+
+static void count_status(gr_status mine, int64_t counts[STATUS_WORDS]) {
+    counts[FAILED] = mine != GR_OK && mine != GR_STOPPED;
+    counts[TOO_FEW] = mine == GR_STOPPED;
+}
+
+gr_status gr_masked_agree(const struct gr_masking *masking, gr_status mine) {
+    gr_status status = GR_OK;
+    int64_t counts[STATUS_WORDS];
+    if (mine == GR_LOST) return GR_LOST;
+    count_status(mine, counts);
+    GR_TRY(gr_comm_max_public(masking->comm, counts, STATUS_WORDS));
+    status = end_together(masking->comm, mine, counts);
 out:
     return status;
 }
@@ -152,14 +207,10 @@ static void find_parties(const struct gr_masking *masking, struct gr_masked_sum 
     }
 }
 
-static uint32_t all_parties(const struct gr_masking *masking) {
-    return masking->parties ? gr_comm_parties(masking->comm) - 1 : masking->config->data.silos;
-}
-
 /* The threshold is of the whole federation, whoever is there: else whoever says that parties are
  * away could lower it. A lower one than the fewest parties of any sum is of openings alone. */
 static void set_terms(const struct gr_masking *masking, struct gr_secure_terms *terms) {
-    terms->threshold = gr_secure_threshold(masking->config, all_parties(masking));
+    terms->threshold = gr_secure_threshold(masking->config, masking->n_parties);
     terms->colluding = masking->config->secure.colluding;
     terms->neighbours = masking->config->secure.neighbours;
 }
@@ -185,7 +236,7 @@ static gr_status settle_terms(const struct gr_masking *masking, struct gr_masked
     if (terms->n_parties < least)
         return gr_fail(GR_STOPPED,
                        "secure sum: %u of %u parties are there, expected %u (secure.threshold)",
-                       terms->n_parties, all_parties(masking), least);
+                       terms->n_parties, masking->n_parties, least);
     GR_TRY(gr_secure_terms_check(terms));
     status = neighbours_of(masking, terms->n_parties, &sum->neighbours);
 out:
@@ -216,7 +267,7 @@ gr_status gr_masking_check_difference(const struct gr_masking *masking) {
 
 void gr_masked_note_parties(const struct gr_masking *masking, struct gr_masked_sum *sum) {
     if (sum->status == GR_OK)
-        fail_alone(sum, gr_sum_journal_parties(masking->journal, masking->study, &sum->sites));
+        gr_masked_fail(sum, gr_sum_journal_parties(masking->journal, masking->study, &sum->sites));
 }
 
 static gr_status create_parties(const struct gr_masking *masking, struct gr_masked_sum *sum,
@@ -236,18 +287,6 @@ out:
 
 /* ---- messages ------------------------------------------------------------------------------- */
 
-/* Words of a message with its size before it, at most. */
-static size_t words_of(enum gr_secure_kind kind, uint32_t neighbours) {
-    const size_t bytes = sizeof(uint64_t) + gr_secure_message_most(kind, neighbours);
-    return (bytes + sizeof(int64_t) - 1) / sizeof(int64_t);
-}
-
-/* Room for all parties' messages of any kind: shares are the longest. */
-static gr_status make_room(uint32_t n_parties, uint32_t neighbours, int64_t **words) {
-    return gr_allocate(n_parties * words_of(GR_SECURE_SHARES, neighbours), sizeof **words,
-                       "messages of a secure sum", words);
-}
-
 /* What one party of this process brings; NULL: this rank has no part in the sum. */
 typedef gr_status (*bring_function)(struct gr_masked_sum *sum, uint32_t party,
                                     struct gr_secure_message *out);
@@ -257,7 +296,7 @@ static void write_messages(struct gr_masked_sum *sum, uint32_t n_parties, size_t
     for (uint32_t p = 0; sum && p < n_parties; p++) {
         struct gr_secure_message message = {0};
         if (!sum->party[p] || sum->status != GR_OK) continue;
-        fail_alone(sum, bring(sum, p, &message));
+        gr_masked_fail(sum, bring(sum, p, &message));
         if (message.n > 0 && message.n <= (each - 1) * sizeof *words) {
             words[p * each] = (int64_t)message.n;
             memcpy(&words[p * each + 1], message.bytes, message.n);
@@ -322,28 +361,59 @@ static gr_status bring_opening(struct gr_masked_sum *sum, uint32_t p,
     return sum->openings[p].n > 0 ? keep(&sum->openings[p], out) : GR_OK;
 }
 
-/* Of whom messages are exchanged, the same on all ranks. */
-struct crowd {
-    uint32_t n_parties, neighbours; /* of each */
+/* The part of one sum in an exchange. */
+struct exchange_part {
+    struct gr_masked_sum *sum;      /* NULL: this rank has none */
+    gr_status status;               /* why */
+    uint32_t n_parties, neighbours; /* of each; both the same on all ranks */
+    enum gr_secure_step step;
 };
 
-/* Collective. The messages of one kind, each in its party's place of `words`, to all. */
-static gr_status exchange(struct gr_comm *comm, struct gr_masked_sum *sum, struct crowd of,
-                          enum gr_secure_step step, int64_t *words) {
-    static const struct {
-        enum gr_secure_kind kind;
-        bring_function bring;
-    } steps[] = {[GR_SECURE_STEP_ADVERTS] = {GR_SECURE_ADVERT, bring_advert},
-                 [GR_SECURE_STEP_REVEALS] = {GR_SECURE_REVEAL, bring_reveal},
-                 [GR_SECURE_STEP_SHARES] = {GR_SECURE_SHARES, bring_shares},
-                 [GR_SECURE_STEP_ROSTERS] = {GR_SECURE_ROSTER, bring_roster},
-                 [GR_SECURE_STEP_OPENINGS] = {GR_SECURE_OPENING, bring_opening}};
-    const size_t each = words_of(steps[step].kind, of.neighbours);
-    write_messages(sum, of.n_parties, each, steps[step].bring, words);
-    const gr_status status = gr_comm_sum_public(comm, words, of.n_parties * each);
-    if (status == GR_OK && sum && sum->status == GR_OK &&
-        gr_secure_collector_step(sum->collector) == step)
-        fail_alone(sum, collect(sum, each, words));
+static const struct {
+    enum gr_secure_kind kind;
+    bring_function bring;
+} steps[] = {[GR_SECURE_STEP_ADVERTS] = {GR_SECURE_ADVERT, bring_advert},
+             [GR_SECURE_STEP_REVEALS] = {GR_SECURE_REVEAL, bring_reveal},
+             [GR_SECURE_STEP_SHARES] = {GR_SECURE_SHARES, bring_shares},
+             [GR_SECURE_STEP_ROSTERS] = {GR_SECURE_ROSTER, bring_roster},
+             [GR_SECURE_STEP_OPENINGS] = {GR_SECURE_OPENING, bring_opening}};
+
+/* This rank's, with its message; a failure comes before too few parties. */
+static gr_status status_of(const struct exchange_part *parts, size_t n) {
+    gr_status worst = GR_OK;
+    for (size_t i = 0; i < n && (worst == GR_OK || worst == GR_STOPPED); i++) {
+        if (parts[i].sum && parts[i].sum->status != GR_OK) worst = gr_masked_status(parts[i].sum);
+        if (!parts[i].sum && parts[i].status != GR_OK)
+            worst = gr_fail(parts[i].status, "memory for a secure sum was refused");
+    }
+    return worst;
+}
+
+/*
+ * Collective. The messages of one step of each part, each in its party's place, to all; and with
+ * them whether a rank has failed, for which all end.
+ */
+static gr_status exchange(struct gr_masking *masking, const struct exchange_part *parts, size_t n) {
+    gr_status status = GR_OK;
+    int64_t *words = masking->words, *at = words + STATUS_WORDS;
+    for (size_t i = 0; i < n; i++) {
+        const size_t each = words_of(steps[parts[i].step].kind, parts[i].neighbours);
+        write_messages(parts[i].sum, parts[i].n_parties, each, steps[parts[i].step].bring, at);
+        at += parts[i].n_parties * each;
+    }
+    const gr_status mine = status_of(parts, n);
+    count_status(mine, words);
+    GR_TRY(gr_comm_sum_public(masking->comm, words, (size_t)(at - words)));
+    GR_TRY(end_together(masking->comm, mine, words));
+    at = words + STATUS_WORDS;
+    for (size_t i = 0; i < n; i++) {
+        struct gr_masked_sum *sum = parts[i].sum;
+        const size_t each = words_of(steps[parts[i].step].kind, parts[i].neighbours);
+        if (sum && gr_secure_collector_step(sum->collector) == parts[i].step)
+            gr_masked_fail(sum, collect(sum, each, at));
+        at += parts[i].n_parties * each;
+    }
+out:
     return status;
 }
 
@@ -366,50 +436,145 @@ out:
 
 /* ---- keys ----------------------------------------------------------------------------------- */
 
-/* Not collective. All that the sum needs of this rank's memory. */
-static gr_status create(const struct gr_masking *masking, const struct gr_secure_terms *terms,
-                        struct gr_masked_sum **out) {
-    gr_status status = GR_OK;
+/* Not collective. A sum over those who are there. Fails on all ranks or on none: where this one
+ * alone fails, its part says so. */
+static gr_status create(struct gr_masking *masking, const struct gr_masked_options *options,
+                        struct exchange_part *out) {
     bool mine[GR_SECURE_PARTIES_MAX] = {false};
+    struct gr_masked_sum sum = {.terms = {.round = options->round,
+                                          .release = options->release,
+                                          .part = options->part,
+                                          .counter = ++masking->counter}};
+    memcpy(sum.terms.run, masking->run, sizeof sum.terms.run);
+    memcpy(sum.terms.study, masking->study, sizeof sum.terms.study);
+    memcpy(sum.terms.model, options->model, sizeof sum.terms.model);
+    find_parties(masking, &sum, mine);
+    gr_status status = settle_terms(masking, &sum);
+    if (status != GR_OK) return status;
+    *out = (struct exchange_part){.n_parties = sum.terms.n_parties,
+                                  .neighbours = sum.neighbours,
+                                  .step = GR_SECURE_STEP_ADVERTS};
+    out->status = gr_allocate(1, sizeof sum, "a secure sum", &out->sum);
+    if (out->status != GR_OK) return GR_OK;
+    *out->sum = sum;
+    out->sum->terms.identities = out->sum->identities;
+    gr_masked_fail(out->sum, create_parties(masking, out->sum, mine));
+    return GR_OK;
+}
+
+static bool is_of(const struct gr_masked_options *a, const struct gr_secure_terms *b) {
+    return a->release == b->release && a->round == b->round && a->part == b->part;
+}
+
+/* That whose keys have been exchanged already, without those before it, which were not asked for.
+ */
+static struct gr_masked_sum *take_ready(struct gr_masking *masking,
+                                        const struct gr_masked_options *options) {
     struct gr_masked_sum *sum = NULL;
-    GR_TRY(gr_allocate_zero(1, sizeof *sum, "a secure sum", &sum));
-    sum->terms = *terms;
-    find_parties(masking, sum, mine);
-    GR_TRY(settle_terms(masking, sum));
-    GR_TRY(make_room(sum->terms.n_parties, sum->neighbours, &sum->words));
-    fail_alone(sum, create_parties(masking, sum, mine));
-    *out = sum;
-    sum = NULL;
+    size_t n = 0;
+    while (n < masking->n_ready && !sum) {
+        if (is_of(options, &masking->ready[n]->terms))
+            sum = masking->ready[n];
+        else
+            gr_masked_free(masking->ready[n]);
+        n++;
+    }
+    masking->n_ready -= n;
+    for (size_t i = 0; i < masking->n_ready; i++)
+        masking->ready[i] = masking->ready[n + i];
+    return sum;
+}
+
+void gr_masked_expect(struct gr_masking *masking, const struct gr_masked_options *options,
+                      size_t n) {
+    masking->n_expected = n < GR_MASKED_AHEAD ? n : GR_MASKED_AHEAD;
+    masking->expected_epoch = gr_comm_epoch(masking->comm);
+    if (n > 0) memcpy(masking->expected, options, masking->n_expected * sizeof *options);
+}
+
+void gr_masked_forget_keys(struct gr_masking *masking) {
+    drop_ready(masking);
+    masking->n_expected = 0;
+}
+
+/* Not collective. The sums that are expected and not ready, as parts. */
+static void create_expected(struct gr_masking *masking, struct exchange_part *parts, size_t *n) {
+    const bool now =
+        masking->expected_epoch == gr_comm_epoch(masking->comm) && makes_keys_ahead(masking);
+    size_t room = GR_MASKED_AHEAD - masking->n_ready;
+    for (size_t i = 0; i < masking->n_expected && now && room > 0; i++) {
+        bool is_ready = false;
+        for (size_t k = 0; k < masking->n_ready; k++)
+            is_ready = is_ready || is_of(&masking->expected[i], &masking->ready[k]->terms);
+        if (is_ready) continue;
+        if (create(masking, &masking->expected[i], &parts[*n]) != GR_OK) break;
+        (*n)++;
+        room--;
+    }
+    masking->n_expected = 0;
+}
+
+/* Not collective. Behind the exchange of shares: vectors may be masked. */
+static void take_pieces(const struct exchange_part *parts, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].sum->status == GR_OK)
+            gr_masked_fail(parts[i].sum, tell(parts[i].sum, gr_secure_party_take_pieces));
+}
+
+static void keep_ready(struct gr_masking *masking, struct exchange_part *parts, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        masking->ready[masking->n_ready++] = parts[i].sum;
+        parts[i].sum = NULL;
+    }
+}
+
+static void free_parts(const struct exchange_part *parts, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        gr_masked_free(parts[i].sum);
+}
+
+/* Collective. Keys for this sum, and for those that are expected behind it. */
+static gr_status make_keys(struct gr_masking *masking, const struct gr_masked_options *options,
+                           struct gr_masked_sum **out) {
+    gr_status status = GR_OK;
+    struct exchange_part parts[GR_MASKED_AT_ONCE];
+    size_t n = 0;
+    GR_TRY(create(masking, options, &parts[n]));
+    n++;
+    create_expected(masking, parts, &n);
+    for (int step = GR_SECURE_STEP_ADVERTS; step <= GR_SECURE_STEP_SHARES; step++) {
+        if (step == GR_SECURE_STEP_REVEALS && parts[0].n_parties <= GR_SECURE_COMPLETE_MAX)
+            continue;
+        for (size_t i = 0; i < n; i++)
+            parts[i].step = (enum gr_secure_step)step;
+        GR_TRY(exchange(masking, parts, n));
+    }
+    take_pieces(parts, n);
+    *out = parts[0].sum;
+    parts[0].sum = NULL;
+    keep_ready(masking, parts + 1, n - 1);
 out:
-    gr_masked_free(sum);
+    free_parts(parts, n);
     return status;
 }
 
-gr_status gr_masked_begin(struct gr_masking *masking, gr_status mine,
-                          const struct gr_masked_options *options, struct gr_masked_sum **out) {
+gr_status gr_masked_begin(struct gr_masking *masking, const struct gr_masked_options *options,
+                          struct gr_masked_sum **out) {
     gr_status status = GR_OK;
-    struct gr_masked_sum *sum = NULL;
-    struct gr_secure_terms terms = {
-        .round = options->round, .release = options->release, .part = options->part};
+    size_t passed = 0;
     *out = NULL;
     GR_TRY(agree_on_counter(masking));
-    terms.counter = ++masking->counter;
-    memcpy(terms.run, masking->run, sizeof terms.run);
-    memcpy(terms.study, masking->study, sizeof terms.study);
-    if (options->model) memcpy(terms.model, options->model, sizeof terms.model);
-    if (mine == GR_OK) mine = create(masking, &terms, &sum);
-    GR_TRY(gr_masked_agree(masking, mine));
-    assert(sum); /* mine was GR_OK */
-    for (int step = GR_SECURE_STEP_ADVERTS; step <= GR_SECURE_STEP_SHARES; step++)
-        if (step != GR_SECURE_STEP_REVEALS || gr_secure_terms_draws(&sum->terms))
-            GR_TRY(exchange(masking->comm, sum,
-                            (struct crowd){sum->terms.n_parties, sum->neighbours},
-                            (enum gr_secure_step)step, sum->words));
-    if (sum->status == GR_OK) fail_alone(sum, tell(sum, gr_secure_party_take_pieces));
-    *out = sum;
-    sum = NULL;
+    for (size_t i = 0; i < masking->n_expected; i++)
+        if (memcmp(&masking->expected[i], options, sizeof *options) == 0) passed = i + 1;
+    masking->n_expected -= passed;
+    memmove(masking->expected, masking->expected + passed,
+            masking->n_expected * sizeof *masking->expected);
+    *out = take_ready(masking, options);
+    if (!*out) return make_keys(masking, options, out);
+    if (memcmp((*out)->terms.model, options->model, sizeof options->model) != 0)
+        gr_masked_fail(
+            *out, gr_fail(GR_ERROR_POLICY, "secure sum: its keys were made for another model"));
 out:
-    gr_masked_free(sum);
     return status;
 }
 
@@ -419,7 +584,7 @@ out:
 void gr_masked_add(struct gr_masked_sum *sum, struct gr_stream_range range, void *words) {
     for (uint32_t p = 0; p < sum->terms.n_parties && sum->status == GR_OK; p++)
         if (sum->party[p])
-            fail_alone(sum, gr_secure_party_mask(sum->party[p], &sum->own, range, words));
+            gr_masked_fail(sum, gr_secure_party_mask(sum->party[p], &sum->own, range, words));
     if (sum->status != GR_OK) memset(words, 0, range.n * (range.bits / 8));
 }
 
@@ -462,25 +627,36 @@ out:
     return status;
 }
 
+/* Where nobody has opened it before, all ranks find the same in the same messages, and nothing that
+ * they need for it is refused any more: no agreement follows. */
 gr_status gr_masked_open(struct gr_masking *masking, struct gr_masked_sum *sum, uint32_t n_parties,
-                         const unsigned char total[GR_DIGEST_BYTES]) {
+                         const unsigned char total[GR_DIGEST_BYTES], bool *signed_by_all) {
     gr_status status = GR_OK;
-    struct gr_comm *comm = masking->comm;
-    int64_t *words = NULL;
-    struct crowd of = {.n_parties = n_parties};
-    assert(sum || n_parties > 0);
-    if (sum) fail_alone(sum, sign(sum, total));
-    if (n_parties > 0) {
-        GR_TRY(neighbours_of(masking, n_parties, &of.neighbours));
-        GR_TRY(gr_comm_agree(comm, make_room(n_parties, of.neighbours, &words)));
-    }
-    if (n_parties == 0) of = (struct crowd){sum->terms.n_parties, sum->neighbours};
-    GR_TRY(exchange(comm, sum, of, GR_SECURE_STEP_ROSTERS, words ? words : sum->words));
-    if (sum && sum->status == GR_OK) fail_alone(sum, open_shares(sum));
-    GR_TRY(exchange(comm, sum, of, GR_SECURE_STEP_OPENINGS, words ? words : sum->words));
-    status = gr_masked_agree(masking, sum ? gr_masked_status(sum) : GR_OK);
+    const bool again = n_parties > 0;
+    struct exchange_part parts[GR_MASKED_AT_ONCE] = {{.sum = sum, .step = GR_SECURE_STEP_ROSTERS}};
+    size_t n = 1;
+    assert(sum || again);
+    if (n_parties > masking->n_parties)
+        return gr_fail(GR_ERROR_INTERNAL, "a masked sum of %u parties, expected at most %u",
+                       n_parties, masking->n_parties);
+    if (sum && sum->status == GR_OK) gr_masked_fail(sum, sign(sum, total));
+    parts[0].n_parties = again ? n_parties : sum->terms.n_parties;
+    GR_TRY(neighbours_of(masking, parts[0].n_parties, &parts[0].neighbours));
+    if (!again) create_expected(masking, parts, &n);
+    GR_TRY(exchange(masking, parts, n));
+    *signed_by_all = true;
+    if (sum && sum->status == GR_OK) gr_masked_fail(sum, open_shares(sum));
+    parts[0].step = GR_SECURE_STEP_OPENINGS;
+    for (size_t i = 1; i < n; i++)
+        parts[i].step = GR_SECURE_STEP_SHARES;
+    GR_TRY(exchange(masking, parts, n));
+    take_pieces(parts + 1, n - 1);
+    keep_ready(masking, parts + 1, n - 1);
+    status = sum ? gr_masked_status(sum) : GR_OK;
+    if (again) status = gr_masked_agree(masking, status);
 out:
-    gr_free(words);
+    free_parts(parts + 1, n - 1);
+    if (status != GR_OK) drop_ready(masking);
     return status;
 }
 
@@ -492,6 +668,5 @@ void gr_masked_free(struct gr_masked_sum *sum) {
         gr_free(sum->openings[p].bytes);
     }
     gr_secure_collector_free(sum->collector);
-    gr_free(sum->words);
     gr_free(sum);
 }

@@ -13,11 +13,22 @@
 
 #include "privacy/secure_sum.h"
 
+/* Sums whose keys are exchanged before they are asked for, and those of one exchange, at most. */
+enum { GR_MASKED_AHEAD = 10, GR_MASKED_AT_ONCE = GR_MASKED_AHEAD + 1 };
+
+/* What a sum is of, the same on all ranks. */
+struct gr_masked_options {
+    uint32_t release, round;              /* its number, 0 for none; of the run */
+    uint64_t part;                        /* which of the sums of one release and round */
+    unsigned char model[GR_DIGEST_BYTES]; /* on which silos train; 0: none */
+};
+
 /* Whose sums this process takes part in, with which long-term keys. */
 struct gr_masking {
-    struct gr_comm *comm;                                       /* borrowed */
-    const struct gr_config *config;                             /* borrowed */
-    const int32_t *host_of;                                     /* slot of each silo; borrowed */
+    struct gr_comm *comm;           /* borrowed */
+    const struct gr_config *config; /* borrowed */
+    const int32_t *host_of;         /* slot of each silo; borrowed */
+    uint32_t n_parties;             /* of the whole federation, whoever is there */
     unsigned char run[GR_DIGEST_BYTES], study[GR_DIGEST_BYTES]; /* of a study */
     const struct gr_party *parties; /* of a study; NULL: one job; borrowed */
     const struct gr_keys *keys;     /* NULL: this rank is no party's; borrowed, or `drawn` */
@@ -28,6 +39,13 @@ struct gr_masking {
     uint64_t counter;               /* of the latest sum, the same on all members */
     uint32_t epoch;                 /* in which members have agreed on it */
     bool agreed;
+    int64_t *words; /* messages on their way; owned */
+    /* Sums whose keys are exchanged beside the messages of another; of one epoch. */
+    struct gr_masked_options expected[GR_MASKED_AHEAD];
+    size_t n_expected;
+    uint32_t expected_epoch;
+    struct gr_masked_sum *ready[GR_MASKED_AHEAD]; /* keys have been exchanged; owned */
+    size_t n_ready;
 };
 
 /* Not collective. host_of: may be filled later. */
@@ -62,23 +80,28 @@ struct gr_masked_sum {
     struct gr_secure_message rosters[GR_SECURE_PARTIES_MAX], openings[GR_SECURE_PARTIES_MAX];
     gr_status status; /* of this rank so far; what it adds is 0 once that is no GR_OK */
     char message[GR_MESSAGE_MAX];
-    int64_t *words; /* messages on their way; owned */
-};
-
-struct gr_masked_options {
-    uint32_t release, round;    /* its number, 0 for none; of the run */
-    uint64_t part;              /* which of the sums of one release and round */
-    const unsigned char *model; /* digest of that on which silos train; NULL: none */
 };
 
 /*
- * Collective. The keys of a sum. mine: this rank's status so far, agreed on as by gr_comm_agree; a
- * failure of this rank alone afterwards is kept in *out, for the sum's agreement. GR_STOPPED: fewer
- * parties are left than a secure sum needs. *out: the caller's, for gr_masked_free.
+ * Not collective, and the same on all ranks: these sums are expected next, in this order; no others
+ * that were expected before. Their keys are exchanged beside the messages of the next sum, so that
+ * they need no exchanges for them; each sum has keys of its own. Where one is not asked for, or
+ * members change, its keys are forgotten. Beyond GR_MASKED_AHEAD they are not heeded.
  */
-gr_status gr_masked_begin(struct gr_masking *masking, gr_status mine,
-                          const struct gr_masked_options *options,
+void gr_masked_expect(struct gr_masking *masking, const struct gr_masked_options *options,
+                      size_t n);
+/* Not collective, and the same on all ranks. No sum begins with keys that are there already. */
+void gr_masked_forget_keys(struct gr_masking *masking);
+/*
+ * Collective. The keys of a sum, unless they are there already. A failure of this rank alone is
+ * kept in *out, for the sum's next exchange or agreement. GR_STOPPED: fewer parties are left than a
+ * secure sum needs. *out: the caller's, for gr_masked_free.
+ */
+gr_status gr_masked_begin(struct gr_masking *masking, const struct gr_masked_options *options,
                           struct gr_masked_sum **out) GR_CHECKED;
+/* Not collective. A failure of this rank alone, unless GR_OK or not the first: it goes on with the
+ * collectives, and brings nothing. */
+void gr_masked_fail(struct gr_masked_sum *sum, gr_status status);
 /* Not collective. A site notes the parties of a sum of updates, before it is opened. */
 void gr_masked_note_parties(const struct gr_masking *masking, struct gr_masked_sum *sum);
 /* Not collective. Adds the masks of this process's parties to what it brings to the sum. Ranges
@@ -92,14 +115,16 @@ gr_status gr_masked_agree(const struct gr_masking *masking, gr_status mine) GR_C
 /* Not collective. This rank's failure so far, with its message. */
 gr_status gr_masked_status(const struct gr_masked_sum *sum) GR_CHECKED;
 /*
- * Collective, once all members hold the sum of the masked words, of which `total` is a digest. The
+ * Collective, of members that hold the sum of the masked words, of which `total` is a digest. The
  * parties sign it and open the masks; again after a loss, with those who hold it still. n_parties:
  * 0, or again the number of the sum's parties, which a rank that was not in it (sum NULL) has to be
- * told. GR_STOPPED: too few are left, and the sum is void. Errors: GR_ERROR_POLICY: somebody was
- * told something else.
+ * told. *signed_by_all: set once the signatures are here, and so all are known to hold the sum; no
+ * mask is opened before. GR_STOPPED: too few are left, and the sum is void. Errors:
+ * GR_ERROR_POLICY: somebody was told something else.
  */
 gr_status gr_masked_open(struct gr_masking *masking, struct gr_masked_sum *sum, uint32_t n_parties,
-                         const unsigned char total[GR_DIGEST_BYTES]) GR_CHECKED;
+                         const unsigned char total[GR_DIGEST_BYTES],
+                         bool *signed_by_all) GR_CHECKED;
 /* Not collective. Takes all masks off words of the total. */
 void gr_masked_remove(const struct gr_masked_sum *sum, struct gr_stream_range range, void *words);
 /* Not collective. NULL accepted. */

@@ -162,31 +162,30 @@ static gr_status deal_test(struct gr_federation *f) {
  * Early stopping is not foreseen here, because it is decided by this very evaluation; its outcome
  * is the best round's model, which gr_evaluate_outcome evaluates with the AUC.
  */
-static bool is_last(const struct gr_federation *f) {
-    return gr_server_rounds(f->server) == f->config->run.rounds ||
-           gr_round_roster(f)->stop_requested;
+static bool is_last(const struct gr_federation *f, uint32_t round) {
+    return round == f->config->run.rounds || gr_round_roster(f)->stop_requested;
 }
 
 /*
  * The same on all ranks: stop_requested is part of the roster, on which all have agreed. If it were
  * each rank's own flag, some would enter the sums below and others not.
  */
-static bool evaluation_due(const struct gr_federation *f) {
+static bool evaluation_due(const struct gr_federation *f, uint32_t round) {
     const uint32_t every = f->config->evaluate.every;
     if (gr_round_is_void(f)) return false; /* the model is the one before */
     return gr_release_leaves(GR_RELEASE_SCORES, f->config) &&
-           (gr_server_rounds(f->server) % every == 0 || is_last(f));
+           (round % every == 0 || is_last(f, round));
 }
 
 /*
  * The counts behind a metric with bounds, the AUC, may be more bytes than a small model: they are
  * added up in each round only where the config asks for it, else in the last.
  */
-static bool counts_auc(const struct gr_federation *f) {
+static bool counts_auc(const struct gr_federation *f, uint32_t round) {
     const struct gr_evaluate_config *config = &f->config->evaluate;
     for (unsigned i = 0; i < config->metrics_count; i++)
         if (gr_metric_rows[gr_metric_find(config->metrics[i])].bounded) return true;
-    return is_last(f);
+    return is_last(f, round);
 }
 
 /*
@@ -318,7 +317,8 @@ static gr_status evaluate_local(struct gr_federation *f, struct gr_round_sums *s
         sums->scored = f->scores->scored.scored;
         return GR_OK;
     }
-    status = score_rows(f, gr_server_parameters(f->server), counts_auc(f), readable, sums);
+    status = score_rows(f, gr_server_parameters(f->server),
+                        counts_auc(f, gr_server_rounds(f->server)), readable, sums);
     if (status != GR_OK) return status;
     f->scores->scored = *sums;
     f->scores->scored_round =
@@ -566,6 +566,36 @@ out:
     return status;
 }
 
+/* Of a round the sums of add_up, in its order. */
+static size_t foresee_round(const struct gr_federation *f, uint32_t round, bool whole, bool asks,
+                            struct gr_door_foreseen *out) {
+    enum { ALLOWS, SUMS_MAX = 5 };
+    uint32_t releases[SUMS_MAX], n = 0;
+    if (asks && !whole) releases[n++] = ALLOWS;
+    if (evaluation_due(f, round)) {
+        if (asks) releases[n++] = ALLOWS;
+        releases[n++] = GR_RELEASE_SCORES;
+        if (counts_auc(f, round) && gr_model_classes(f->model) > 0)
+            releases[n++] = GR_RELEASE_SCORES;
+    }
+    releases[n++] = GR_RELEASE_TRAINING;
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = (struct gr_door_foreseen){.round = round, .place = i, .release = releases[i]};
+    return n;
+}
+
+void gr_scores_foresee(const struct gr_federation *f, uint32_t round, bool whole,
+                       const unsigned char *model) {
+    const bool asks = gr_policy_holds(f->config);
+    struct gr_door_foreseen next[GR_FORESEEN_MAX];
+    size_t n = foresee_round(f, round, whole, asks && !f->scores->again, next);
+    if (model && !is_last(f, round)) {
+        next[n++] = (struct gr_door_foreseen){.round = round + 1, .release = GR_RELEASE_UPDATE};
+        n += foresee_round(f, round + 1, true, asks, next + n);
+    }
+    gr_door_foresee(gr_cohort_door(f->cohort), next, n, model);
+}
+
 /* Why there are no scores; NULL: there are some, or it is not known. */
 static const char *why_none(const struct gr_federation *f) {
     if (gr_accumulator_rows(f->scores->total) > 0) return NULL;
@@ -723,19 +753,23 @@ static gr_status add_all(struct gr_federation *f) {
     gr_status status = GR_OK;
     struct gr_round_sums sums =
         *gr_training_sums(f->training); /* as trained: this may be done again */
+    struct gr_release_basis all;
     int64_t values[ROUND_SUMS];
     bool allowed;
     f->scores->total_round = 0;
     f->scores->epoch = gr_comm_epoch(f->comm);
+    gr_scores_foresee(f, gr_server_rounds(f->server), gr_round_is_whole(f, &all),
+                      gr_round_model(f));
     GR_TRY(allow_losses(f, &allowed));
     if (!allowed) {
         sums.processed = 0;
         memset(sums.loss, 0, sizeof sums.loss);
         memset(sums.weight, 0, sizeof sums.weight);
     }
-    if (evaluation_due(f)) {
+    if (evaluation_due(f, gr_server_rounds(f->server))) {
         const gr_status scored = evaluate_local(f, &sums);
-        GR_TRY(share_scores(f, scored, gr_server_rounds(f->server), counts_auc(f), &sums));
+        GR_TRY(share_scores(f, scored, gr_server_rounds(f->server),
+                            counts_auc(f, gr_server_rounds(f->server)), &sums));
     }
     gr_inject_fault(f->cohort, gr_server_rounds(f->server), GR_POINT_LOSSES);
     sums.bytes = (int64_t)gr_round_bytes(f);
@@ -743,7 +777,8 @@ static gr_status add_all(struct gr_federation *f) {
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_TRAINING, values, ROUND_SUMS));
     gr_release_note(gr_cohort_door(f->cohort), GR_RELEASE_TIMES, 2); /* among them */
     memcpy(&f->scores->sums, values, sizeof values);
-    if (f->scores->total_round > 0) GR_TRY(settle_scores(f, counts_auc(f), &f->scores->sums));
+    if (f->scores->total_round > 0)
+        GR_TRY(settle_scores(f, counts_auc(f, gr_server_rounds(f->server)), &f->scores->sums));
     gr_inject_fault(f->cohort, gr_server_rounds(f->server), GR_POINT_SCORE);
     status = seal(f);
 out:

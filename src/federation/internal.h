@@ -191,6 +191,10 @@ gr_status gr_scores_create(const struct gr_federation *f, struct gr_scores **out
 void gr_scores_free(struct gr_scores *scores);
 /* The total is of an earlier round. */
 void gr_scores_forget(struct gr_scores *scores);
+/* Not collective, and the same on all ranks. Which masked sums follow in this round, of members that
+ * are whole or not, and in the next, whose silos train on `model`; NULL: it is not known yet. */
+void gr_scores_foresee(const struct gr_federation *f, uint32_t round, bool whole,
+                       const unsigned char *model);
 /* Room for the scores of some rows, between those of silos; borrowed. */
 struct gr_accumulator *gr_scores_spare(struct gr_scores *scores);
 /* The epoch of the members over which the total was counted. */
@@ -284,6 +288,9 @@ struct gr_aggregator *gr_round_aggregator(const struct gr_federation *f);
 void gr_round_shares_model(struct gr_federation *f);
 /* Whether the last round that is done was void: no step was taken, and the model stayed. */
 bool gr_round_is_void(const struct gr_federation *f);
+/* Digest of the model on which the next round's silos train, borrowed; NULL: not taken yet. Without
+ * secure sums it is of no use. */
+const unsigned char *gr_round_model(const struct gr_federation *f);
 /* Whether all members are there whose silos are in the sum; the same on all ranks. Then *all is
  * what a sum over these silos is of. */
 bool gr_round_is_whole(const struct gr_federation *f, struct gr_release_basis *all);

@@ -175,6 +175,11 @@ static void note_model(struct gr_federation *f) {
 
 void gr_round_shares_model(struct gr_federation *f) {
     f->round->model_known = false;
+    gr_door_forget_keys(gr_cohort_door(f->cohort));
+}
+
+const unsigned char *gr_round_model(const struct gr_federation *f) {
+    return f->round->model_known ? f->round->model : NULL;
 }
 
 /* Collective. The masks of the sealed total come off. */
@@ -417,6 +422,7 @@ static gr_status take_step(struct gr_federation *f, bool *is_void) {
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_SEAL);
     GR_TRY(gr_control_seal(f->comm, GR_PHASE_SEALED));
     gr_inject_fault(f->cohort, f->round->roster.round, GR_POINT_UNMASK);
+    gr_scores_foresee(f, f->round->roster.round, true, NULL);
     status = unmask(f, true, false);
     *is_void = status == GR_STOPPED;
     if (*is_void) return GR_OK;
