@@ -155,6 +155,8 @@ static gr_status end_together(struct gr_comm *comm, gr_status mine,
                          message[0] ? message
                                     : "secure sum: too few parties are left, or a site takes no "
                                       "part in a sum of these; it is void");
+    /* Counts that do not tell of this rank's own have been made smaller by a site that lies. */
+    if (status == GR_OK) status = mine;
 out:
     return status;
 }
