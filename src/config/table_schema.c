@@ -320,11 +320,11 @@ static void check_since(const struct schema_place *at, const struct gr_schema *s
 }
 
 /* A target and a weight have a range too, though they are no features: weights beyond it are
- * refused. */
+ * refused. The range of a date is in its unit, since its `since`. */
 static gr_status check_column(const struct schema_place *at, const struct gr_schema *schema) {
     const struct gr_column *c = at->column;
-    const bool measured = c->type == GR_COLUMN_NUMBER || c->type == GR_COLUMN_INTEGER ||
-                          c->type == GR_COLUMN_TARGET || c->type == GR_COLUMN_WEIGHT;
+    const bool measured =
+        gr_column_is_number(c->type) || c->type == GR_COLUMN_TARGET || c->type == GR_COLUMN_WEIGHT;
     if (c->name[0] == '\0') refuse(at, "name", "\"\"", "a name");
     if (c->range_count > 0 && !measured) refuse(at, "range", "a list", "none");
     if (c->range_count == 1 || (c->range_count == 2 && c->range[0] > c->range[1]))

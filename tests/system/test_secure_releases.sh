@@ -60,6 +60,9 @@ check "fits the same" awk -v a="$(spread agreed)" -v b="$(spread secure3)" 'BEGI
 sed '/silo_tables/s/.*/  silos: 3\n  train: {file: 1.csv}/; /^silos/d' run.yaml >dealt.yaml
 # shellcheck disable=SC2086
 check "a table that is dealt" exits 0 on_ranks 2 train dealt.yaml --run dealt --quiet $secure
+# shellcheck disable=SC2086
+check "its table" exits 0 "$GRANARY" releases dealt.yaml $secure
+check "does not say that it is hidden" prints "secure     not hidden: each process reads the rows of all silos"
 check "a column without a value is 0" grep -qE 'spread: \[[1-9][^,]*, [1-9][^,]*, 0,' <<<"$(fit dealt)"
 
 # ---- what leaves ------------------------------------------------------------------------------------
@@ -90,6 +93,19 @@ check "is refused at its line" says "loose.yaml:2: columns[0].range: found none,
 # shellcheck disable=SC2086
 check "by validate as well" exits 78 "$GRANARY" validate run.yaml $secure --set data.schema=loose.yaml
 check "without secure sums" exits 0 "$GRANARY" validate run.yaml --set data.schema=loose.yaml
+# Dates have ranges as well, in their unit; without one they are refused like numbers.
+for i in 1 2 3; do awk -F, -v OFS=, 'NR == 1 { print "seen", $0; next } { printf "%04d-03-%02d,%s\n", 1990 + NR % 30, 1 + NR % 28, $0 }' $i.csv >seen$i.csv; done
+sed 's/^columns:/&\n- {name: seen, type: date, in: years, since: 1990-01-01, range: [0, 29], missing: mean}/' schema.yaml >seen.yaml
+sed 's/{file: /&seen/g; s/schema: /&seen.yaml #/' run.yaml >seen-run.yaml
+# shellcheck disable=SC2086
+check "a date with a range" exits 0 on_ranks 3 train seen-run.yaml --run seen --quiet $secure
+check "a plain run" exits 0 on_ranks 1 train seen-run.yaml --run seen-plain --quiet
+check "has the same digest" equal "$(digest seen)" "$(digest seen-plain)"
+check "days beyond the range are counted" grep -q "seen: [0-9a-z ]*outside" seen/events.jsonl
+sed 's/, range: \[0, 29\]//' seen.yaml >unseen.yaml
+# shellcheck disable=SC2086
+check "a date without a range" exits 78 "$GRANARY" validate seen-run.yaml $secure --set data.schema=unseen.yaml
+check "is refused at its line" says "unseen.yaml:2: columns[0].range: found none, allowed [low, high]"
 sed 's/\[0, 5\]/[0, 2]/' schema.yaml >light.yaml
 check "weights beyond their range" exits 65 "$GRANARY" train run.yaml --run light --set data.schema=light.yaml
 check "are refused" says "found no such weight, expected a weight from 0 to 2"

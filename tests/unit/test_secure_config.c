@@ -166,6 +166,9 @@ static const struct {
     const char *columns, *preprocess, *message; /* message NULL: allowed */
 } schemas[] = {
     {"- {name: age, type: number, range: [0, 120]}\n" SICK, "{scale: standardise}", NULL},
+    {"- {name: seen, type: date, in: years, range: [0, 40]}\n" SICK, "{scale: standardise}", NULL},
+    {"- {name: seen, type: date, in: years}\n" SICK, "{scale: standardise}",
+     "columns[0].range: found none, allowed [low, high] of a number that is scaled or filled"},
     {"- {name: age, type: number}\n" SICK, "{scale: none}", NULL},
     {"- {name: age, type: number, missing: mean}\n" SICK, "{scale: none}",
      "columns[0].range: found none, allowed [low, high] of a number that is scaled or filled"},
