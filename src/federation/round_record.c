@@ -321,12 +321,14 @@ out:
 /*
  * Once for each time that rounds begin to move nothing. clip_norm and weight_max decide how coarse
  * a public grid is; on a grid that is too coarse each update is 0, and the run would go on to its
- * end without having learnt.
+ * end without having learnt. A round without a learning rate, as the last of a cosine, says nothing
+ * of the grid.
  */
 static gr_status watch_grid(struct gr_run_state *run, const struct gr_metrics *metrics) {
     const struct gr_aggregation_config *c = &run->config->aggregation;
     const bool coarse =
-        c->grid == GR_GRID_PUBLIC && metrics->participants > 0 && metrics->update_norm == 0;
+        c->grid == GR_GRID_PUBLIC && metrics->participants > 0 && metrics->update_norm == 0 &&
+        gr_learning_rate(&run->config->train, metrics->round) > 0;
     char *words = NULL;
     gr_status status = GR_OK;
     if (coarse && !run->coarse) {

@@ -82,6 +82,11 @@ public="--set aggregation.grid=public --set aggregation.clip_norm=0.05 --set agg
 check "has the same bits" equal "$(digest public)" "$(digest public-2)"
 check "which are not those of an agreed one" differ "$(digest public)" "$(digest r3)"
 check "it is fine enough" bash -c '! grep -q "public grid" public/events.jsonl'
+# The last round of a cosine has no learning rate, and so no update.
+# shellcheck disable=SC2086
+check "a rate that falls to 0" train falling --quiet $public --set train.schedule.type=cosine
+check "moves nothing at the end" bash -c 'tail -n 1 falling/metrics.jsonl | grep -q "\"update_norm\":0[.0]*[,}]"'
+check "the grid is not to blame" bash -c '! grep -q "public grid" falling/events.jsonl'
 # 2^-28 of clip_norm times weight_max is the step with 8 silos: far above any update here.
 check "a grid that is too coarse" train coarse --quiet $public --set aggregation.clip_norm=1e6 --set aggregation.weight_max=1e9
 check "is an alert, once" equal "$(grep '"event":"alert"' coarse/events.jsonl | grep -c "updates are 0 on the public grid")" 1
