@@ -68,6 +68,7 @@ enum gr_release_when {
 /* What becomes of a release under secure sums. */
 enum gr_release_secure {
     GR_SECURE_AS_IT_IS, /* it follows from config or schema, or tells nothing of rows */
+    GR_SECURE_COMMON,   /* rows that each process reads for itself: nothing is reduced */
     GR_SECURE_MASKED,   /* a sum: masked, so that its total alone is seen */
     GR_SECURE_BITS,     /* flags: their maximum is a masked sum of which only is kept whether it is
                            0 */

@@ -99,6 +99,7 @@ void gr_print_releases(const struct gr_config *config) {
 /* "withheld" is null where a release leaves as it is; "secure" is there with secure sums only. */
 static bool add_json(json_t *list, const struct gr_release_row *r, const struct gr_config *config) {
     static const char *const words[] = {[GR_SECURE_AS_IT_IS] = "as it is",
+                                        [GR_SECURE_COMMON] = "not hidden",
                                         [GR_SECURE_MASKED] = "masked",
                                         [GR_SECURE_BITS] = "bits",
                                         [GR_SECURE_REFUSED] = "refused"};

@@ -200,7 +200,7 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_COMMON_TABLE, "common-table", "the table that is dealt to the silos", "every row",
      "every process, which all read it", GR_RELEASE_AT_START,
      "data.silo_tables: each process reads the tables of its own silos", has_common_table,
-     GR_SECURE_AS_IT_IS},
+     GR_SECURE_COMMON},
     {GR_RELEASE_UPDATE_EXPONENTS, "update-exponents",
      "of each 4,096 elements the power of two above the greatest of all updates times weights",
      "maximum of exponents", RANKS, GR_RELEASE_EACH_ROUND,
@@ -330,6 +330,7 @@ const char *gr_release_secure_text(enum gr_release_secure secure) {
     static const char *const text[] = {
         [GR_SECURE_AS_IT_IS] = ("as it is: it follows from config and schema, or tells nothing of "
                                 "rows"),
+        [GR_SECURE_COMMON] = "not hidden: each process reads the rows of all silos",
         [GR_SECURE_MASKED] = "masked: nobody sees one party's part, only the sum",
         [GR_SECURE_BITS] = "masked: nobody sees one party's part, only whether any has it",
         [GR_SECURE_REFUSED] = "refused: it does not leave"};
