@@ -102,10 +102,19 @@ static const char *process_of(const struct standing_study *study) {
     return study->hold == GR_HOLD_FREE ? "none" : "not known, for the file system has no locks";
 }
 
+static bool waits_for_any(const struct gr_study_state *s) {
+    for (uint32_t p = 0; p < s->n_parties; p++)
+        if (s->parties[p].awaited) return true;
+    return false;
+}
+
 /* What to do next, by whom this is read. */
 static const char *next_step(const struct standing_study *study) {
     const char *phase = phase_of(study);
-    if (study->hold == GR_HOLD_HELD && !has_ended(study)) return "nothing: it goes on by itself";
+    if (study->hold == GR_HOLD_HELD && !has_ended(study))
+        return waits_for_any(&study->state)
+                   ? "nothing here: it goes on once those have come whom it waits for"
+                   : "nothing: it goes on by itself";
     if (is(phase, "finished")) return "nothing: the run has finished";
     if (is(phase, "refused"))
         return study->site ? "its own words say which rule refuses: `granary help policy`"

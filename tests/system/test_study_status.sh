@@ -56,6 +56,7 @@ join a; sites=$!
 check "who has come is here" becomes run '["parties"][0]["standing"]' here
 check "and not waited for" equal "$(member '["parties"][0]["awaited"]')" False
 check "others are" equal "$(member '["parties"][1]["awaited"]')" True
+check "who reads it knows for what it goes on" bash -c '"$0" study status run | grep -q "^next  *nothing here: it goes on once those have come"' "$GRANARY"
 check "its last letter is known" test -n "$(member '["parties"][0]["last_letter"]')"
 check "the site waits for the coordinator" becomes own-a/trial '["parties"][0]["awaited"]' True
 check "of other sites it knows nothing" equal "$(member '["parties"][1]["standing"]')" ""
