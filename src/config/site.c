@@ -18,6 +18,9 @@ static void refuse_with(const struct gr_spot *spot, const char *key, const char 
     gr_spot_refuse(spot, key, "found \"%s\", allowed %s", quoted, allowed);
 }
 
+/* "sha256//", and 32 bytes in base64. */
+enum { PIN_LENGTH = 52 };
+
 /* The ways to a coordinator's port have no sense with a folder. */
 static void check_https(const struct gr_spot *spot, const struct gr_mailbox_config *m) {
     const struct {
@@ -35,8 +38,9 @@ static void check_https(const struct gr_spot *spot, const struct gr_mailbox_conf
         refuse_with(spot, "url", m->url, "https://HOST:PORT");
     if (m->proxy[0] && strncmp(m->proxy, "http://", 7) != 0)
         refuse_with(spot, "proxy", m->proxy, "http://HOST:PORT");
-    if (m->pin[0] && strncmp(m->pin, "sha256//", 8) != 0)
-        refuse_with(spot, "pin", m->pin, "sha256//BASE64, as `granary coordinate` shows it");
+    if (m->pin[0] && (strncmp(m->pin, "sha256//", 8) != 0 || strlen(m->pin) != PIN_LENGTH))
+        refuse_with(spot, "pin", m->pin,
+                    "sha256// and 44 characters, as `granary coordinate` shows it");
     if (m->pin[0] && m->ca[0])
         refuse_with(spot, "ca", m->ca, "nothing with mailbox.pin: one of the two");
     if (!m->certificate[0] != !m->key[0])

@@ -261,7 +261,9 @@ static gr_status read_seals(struct gr_audit_state *audit) {
     if (torn) gr_audit_amiss(audit, "seals.jsonl", n + 1, "a line is cut off");
     const struct gr_run_seal *last = gr_audit_last(audit);
     if (!last) {
-        gr_audit_amiss(audit, "seals.jsonl", 0, "there is no seal, so nothing vouches for the run");
+        gr_audit_amiss(audit, "seals.jsonl", 0,
+                       "there is no seal, so nothing vouches for the run: only run "
+                       "directories of `granary coordinate` have seals");
         return GR_OK;
     }
     if (audit->seal_line[audit->n_seals - 1] != n)

@@ -293,6 +293,8 @@ static const struct {
      "mailbox: {url: 'https://h:1', pin: 'sha256//x', ca: y, certificate: z, proxy: p}\n"
      "silos: [{name: a, file: a.csv}]\n",
      "t.yaml:2: mailbox.proxy: found \"p\", allowed http://HOST:PORT\n"
+     "t.yaml:2: mailbox.pin: found \"sha256//x\", allowed sha256// and 44 characters, as `granary "
+     "coordinate` shows it\n"
      "t.yaml:2: mailbox.ca: found \"y\", allowed nothing with mailbox.pin: one of the two\n"
      "t.yaml:2: mailbox.certificate: found one without the other, allowed certificate and key "
      "together"},
