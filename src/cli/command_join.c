@@ -125,22 +125,6 @@ out:
     return status;
 }
 
-/*
- * By its journal the site has the end, but the coordinator may have been killed before it told all;
- * then it is there, and tells them. Mostly it has ended, and nobody is waited for.
- */
-static gr_status after_the_end(const struct gr_study *study, gr_status status, bool signalled,
-                               bool quiet) {
-    if (status != GR_STOPPED || signalled) return status;
-    if (!quiet)
-        fprintf(stderr,
-                "granary: by this site's journal the run of %s has finished, and no coordinator "
-                "asks for more; a further run is begun in another run directory, and counts for "
-                "policy.runs\n",
-                study->name);
-    return GR_OK;
-}
-
 /* Whatever the end was: a page that cannot be made is no failure of the part that was taken. */
 static void tell_end(const struct gr_study *study, const char *directory, gr_status status,
                      bool quiet) {
@@ -206,14 +190,11 @@ gr_status gr_command_join(struct gr_invocation *invocation) {
                                           .keep_model = model,
                                           .leave = words.leave,
                                           .quiet = words.quiet,
+                                          .has_end = finished,
                                           .idle_s = words.idle_s,
                                           .failed = opened,
                                           .why = why};
     status = gr_take_part(invocation, &part);
-    if (finished) {
-        const bool signalled = *gr_catch_stop(SIGTERM) != 0;
-        status = after_the_end(study, status, signalled, words.quiet || !invocation->speaks);
-    }
 out:
     if (directory && invocation->speaks)
         tell_end(study, directory, status, words.quiet || words.leave);

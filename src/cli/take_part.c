@@ -155,6 +155,20 @@ static void keep_memory_of_letters(void) {
 #endif
 }
 
+/*
+ * By its journal the site has the end, but the coordinator may have been killed before it told all;
+ * then it is there, and tells them. Mostly it has ended, and nobody is waited for.
+ */
+static gr_status after_the_end(const struct gr_part_in_study *part, bool speaks) {
+    if (speaks && !part->quiet)
+        fprintf(stderr,
+                "granary: by this site's journal the run of %s has finished, and no coordinator "
+                "asks for more; a further run is begun in another run directory, and counts for "
+                "policy.runs\n",
+                part->study->name);
+    return GR_OK;
+}
+
 /* What is kept of the coordinator's run: how it stands, and who has left for good. */
 struct kept {
     struct gr_part_status status; /* first: reports are given it */
@@ -295,6 +309,8 @@ gr_status gr_take_part(struct gr_invocation *invocation, const struct gr_part_in
     else if (part->leave && study.gateway)
         status = leave_for_good(part, study.gateway);
 out:
+    if (part->has_end && status == GR_STOPPED && *stop == 0)
+        status = after_the_end(part, invocation->speaks);
     gr_part_status_close(&kept.status, status);
     gr_free(left);
     gr_free(finished);

@@ -21,6 +21,7 @@ struct gr_part_in_study {
     const char *initial;    /* the model that the study starts from, the coordinator's; or NULL */
     bool leave;             /* a site: for good, in the place of taking part */
     bool quiet;
+    bool has_end; /* a site: by its journal the run has finished, and a wait that ends is no stop */
     double idle_s;    /* a meeting that takes longer ends the job; 0: none does */
     gr_status failed; /* of rank 0, which has opened the carriers: then nothing is begun, */
     const char *why;  /* for this reason; borrowed */

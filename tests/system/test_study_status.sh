@@ -99,6 +99,8 @@ check "and was asked for nothing else" equal "$(member '["journal"]["contradicte
 before=$(cksum <own-a/trial/journal.jsonl)
 check "a site that has the end asks once more, and ends" exits 0 timeout 60 "$GRANARY" join site-a.yaml --study study.yaml
 check "and says so" says "by this site's journal the run of trial has finished"
+status own-a/trial
+check "its status is that of the end" equal "$(member '["phase"]') $(member '["code"]')" "finished 0"
 "$GRANARY" join site-a.yaml --study study.yaml >/dev/null 2>&1 & pid=$!
 sleep 3; kill -TERM $pid; wait $pid
 check "a signal meanwhile ends it with 75" equal $? 75
