@@ -136,11 +136,9 @@ gr_status gr_help(int argc, char **argv) {
     if (strcmp(about, "--search") == 0) return gr_manual_search(argv + 1, (size_t)argc - 1);
     if (strcmp(about, "config") == 0 || strcmp(about, "schema") == 0)
         return help_settings(about, argc > 1 ? argv[1] : "");
-    if (!command && !page) return refuse_topic(about);
-    if (command) {
-        printf("granary %s: %s\n\n", command->name, command->summary);
-        gr_command_help(stdout, command);
-    }
-    if (command && page) putchar('\n');
-    return page ? gr_page_show(page) : GR_OK;
+    if (page) return gr_page_show(page);
+    if (!command) return refuse_topic(about);
+    printf("granary %s: %s\n\n", command->name, command->summary);
+    gr_command_help(stdout, command);
+    return GR_OK;
 }
