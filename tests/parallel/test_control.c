@@ -309,7 +309,7 @@ static int late_rank(struct gr_comm *comm) {
         /* Four times a second to one, and to the others at pauses that double. */
         const double quarters = 4 * (gr_clock_seconds() - begin);
         const double most = quarters + 2 + last * (1 + log2(quarters + 1));
-        EXPECT(comm->control_sent[GR_CONTROL_JOIN].messages - before.messages <= most);
+        EXPECT((double)(comm->control_sent[GR_CONTROL_JOIN].messages - before.messages) <= most);
     } else {
         EXPECT(gr_control_close_round(comm, &roster, GR_OK, 0.2) == GR_OK);
         EXPECT(!roster.need_state && gr_comm_size(comm) == last && gr_comm_rank_of(comm, last) < 0);

@@ -336,7 +336,7 @@ static int only_integers(struct gr_comm *comm) {
     struct stage stage = {0};
     EXPECT(gr_layout_append(&layout, "all", 1, &one) == GR_OK);
     struct gr_aggregator_options options = {.encoding = GR_ENCODING_FLOAT32,
-                                            .stage = {apply, &stage}};
+                                            .stage = {.apply = apply, .context = &stage}};
     EXPECT_EQUAL(gr_aggregator_create_with(comm, &layout, &options, &aggregator),
                  GR_ERROR_INTERNAL);
     options.encoding = GR_ENCODING_RING32;

@@ -43,21 +43,22 @@ static const char *job;
 static void write_manifest(const struct gr_run_directory *run, const struct gr_config *config,
                            uint32_t from, uint32_t done, const char *outcome) {
     static const int32_t host[3] = {0, 1, 0};
-    struct gr_manifest manifest = {.config = config,
-                                   .detection = "process table",
-                                   .job = job,
-                                   .ranks = 2,
-                                   .nodes = 1,
-                                   .n_silos = 3,
-                                   .data = {true, {0xab, 0x12}, true},
-                                   .architecture = "{\"type\":\"mlp\"}",
-                                   .n_parameters = 199210,
-                                   .config_digest = {0xff},
-                                   .started_utc = "2026-11-21T09:30:00Z",
-                                   .resumed_from = from,
-                                   .outcome = outcome,
-                                   .rounds_done = done,
-                                   .host_of = host};
+    struct gr_manifest manifest = {
+        .config = config,
+        .detection = "process table",
+        .job = job,
+        .ranks = 2,
+        .nodes = 1,
+        .n_silos = 3,
+        .data = {.known = true, .fingerprint = {0xab, 0x12}, .incomplete = true},
+        .architecture = "{\"type\":\"mlp\"}",
+        .n_parameters = 199210,
+        .config_digest = {0xff},
+        .started_utc = "2026-11-21T09:30:00Z",
+        .resumed_from = from,
+        .outcome = outcome,
+        .rounds_done = done,
+        .host_of = host};
     struct gr_evidence evidence, again;
     MUST(gr_manifest_write(run, &manifest, &evidence));
     MUST(gr_manifest_evidence(gr_run_directory_path(run), &again));

@@ -90,7 +90,7 @@ START_TEST(sets_of_parties_are_compared) {
     MUST(gr_sum_journal_parties(journal, first, set_of(0, 0xf)));
     MUST(gr_sum_journal_roster(journal, one, first));
     for (uint64_t i = 0; i < 20; i++)
-        MUST(gr_sum_journal_parties(journal, first, set_of(2, 0xff00 << i % 10)));
+        MUST(gr_sum_journal_parties(journal, first, set_of(2, UINT64_C(0xff00) << i % 10)));
     MUST(gr_sum_journal_shares(journal, one, first, &of_one));
     for (int restart = 0; restart < 2; restart++) {
         ck_assert_uint_eq(gr_sum_journal_difference(journal, first, set_of(0, 0xe)), 1);
