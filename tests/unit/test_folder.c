@@ -5,6 +5,7 @@
  */
 #include <dirent.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -489,14 +490,35 @@ static void run_site(void) {
     }
 }
 
-static pid_t start_site(void) {
-    const pid_t child = fork();
-    if (child == 0) {
-        run_site();
-        _exit(0);
+enum { SITES = 5 };
+static struct {
+    pid_t child;
+    int gate; /* a byte opens it */
+} sites[SITES];
+
+/* Before there is a carrier: its thread may hold a lock of the allocator while this process forks,
+ * and the child would wait for it for ever. */
+static void prepare_sites(void) {
+    for (int i = 0; i < SITES; i++) {
+        int gate[2];
+        char byte;
+        ck_assert_int_eq(pipe(gate), 0);
+        sites[i].gate = gate[1];
+        sites[i].child = fork();
+        ck_assert_int_ge(sites[i].child, 0);
+        if (sites[i].child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (read(gate[0], &byte, 1) == 1) run_site();
+            _exit(0);
+        }
+        close(gate[0]);
     }
-    ck_assert_int_gt(child, 0);
-    return child;
+}
+
+static pid_t start_site(uint32_t i) {
+    ck_assert_int_eq(write(sites[i].gate, "", 1), 1);
+    close(sites[i].gate);
+    return sites[i].child;
 }
 
 static void kill_site(pid_t child) {
@@ -532,15 +554,16 @@ static uint32_t take_some(uint32_t n, uint32_t after, uint32_t *session, uint32_
 
 START_TEST(each_side_is_killed_and_started_again) {
     uint32_t session = 0, next = 0, last = 0;
+    prepare_sites();
     carriers[0] = folder_of(0, in_scratch("mail"));
     posts[0] = post_of(0, carriers[0]);
     for (uint32_t turn = 0; turn < 4; turn++) { /* the site, at different places */
-        const pid_t child = start_site();
+        const pid_t child = start_site(turn);
         last = take_some(1 + 40 * turn, last, &session, &next);
         ck_assert_uint_eq(last, turn + 1);
         kill_site(child);
     }
-    const pid_t child = start_site();
+    const pid_t child = start_site(SITES - 1);
     for (uint32_t turn = 0; turn < 3; turn++) { /* the coordinator, without a farewell */
         take_some(30, turn == 0 ? last : 0, &session, &next);
         gr_post_close(posts[0]);
