@@ -516,10 +516,11 @@ struct gr_stage gr_door_stage(struct gr_door *door) {
     return (struct gr_stage){.apply = door->masking ? add_masks : NULL, .context = door};
 }
 
+/* model: NULL: silos do not train on one; then its digest is 0. */
 static struct gr_masked_options update_of(uint32_t round,
                                           const unsigned char model[GR_DIGEST_BYTES]) {
     struct gr_masked_options options = {.release = GR_RELEASE_UPDATE, .round = round};
-    memcpy(options.model, model, sizeof options.model);
+    if (model) memcpy(options.model, model, sizeof options.model);
     return options;
 }
 

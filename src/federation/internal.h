@@ -191,8 +191,9 @@ gr_status gr_scores_create(const struct gr_federation *f, struct gr_scores **out
 void gr_scores_free(struct gr_scores *scores);
 /* The total is of an earlier round. */
 void gr_scores_forget(struct gr_scores *scores);
-/* Not collective, and the same on all ranks. Which masked sums follow in this round, of members that
- * are whole or not, and in the next, whose silos train on `model`; NULL: it is not known yet. */
+/* Not collective, and the same on all ranks. Which masked sums follow in this round, of members
+ * that are whole or not, and in the next, whose silos train on `model`; NULL: it is not known yet.
+ */
 void gr_scores_foresee(const struct gr_federation *f, uint32_t round, bool whole,
                        const unsigned char *model);
 /* Room for the scores of some rows, between those of silos; borrowed. */

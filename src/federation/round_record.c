@@ -326,9 +326,9 @@ out:
  */
 static gr_status watch_grid(struct gr_run_state *run, const struct gr_metrics *metrics) {
     const struct gr_aggregation_config *c = &run->config->aggregation;
-    const bool coarse =
-        c->grid == GR_GRID_PUBLIC && metrics->participants > 0 && metrics->update_norm == 0 &&
-        gr_learning_rate(&run->config->train, metrics->round) > 0;
+    const bool coarse = c->grid == GR_GRID_PUBLIC && metrics->participants > 0 &&
+                        metrics->update_norm == 0 &&
+                        gr_learning_rate(&run->config->train, metrics->round) > 0;
     char *words = NULL;
     gr_status status = GR_OK;
     if (coarse && !run->coarse) {
