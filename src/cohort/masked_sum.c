@@ -325,22 +325,26 @@ static gr_status bring_advert(struct gr_masked_sum *sum, uint32_t p,
     return gr_secure_party_advertise(sum->party[p], out);
 }
 
+/* The answer of a party to what the collector has for it. */
+typedef gr_status (*answer_function)(struct gr_secure_party *party, const void *bytes, size_t n,
+                                     struct gr_secure_message *out);
+static gr_status bring_answer(struct gr_masked_sum *sum, uint32_t p, answer_function answer,
+                              struct gr_secure_message *out) {
+    struct gr_secure_message told = {0};
+    gr_status status = gr_secure_collector_tell(sum->collector, p, &told);
+    if (status == GR_OK) status = answer(sum->party[p], told.bytes, told.n, out);
+    gr_free(told.bytes);
+    return status;
+}
+
 static gr_status bring_reveal(struct gr_masked_sum *sum, uint32_t p,
                               struct gr_secure_message *out) {
-    struct gr_secure_message list = {0};
-    gr_status status = gr_secure_collector_tell(sum->collector, p, &list);
-    if (status == GR_OK) status = gr_secure_party_reveal(sum->party[p], list.bytes, list.n, out);
-    gr_free(list.bytes);
-    return status;
+    return bring_answer(sum, p, gr_secure_party_reveal, out);
 }
 
 static gr_status bring_shares(struct gr_masked_sum *sum, uint32_t p,
                               struct gr_secure_message *out) {
-    struct gr_secure_message told = {0};
-    gr_status status = gr_secure_collector_tell(sum->collector, p, &told);
-    if (status == GR_OK) status = gr_secure_party_share(sum->party[p], told.bytes, told.n, out);
-    gr_free(told.bytes);
-    return status;
+    return bring_answer(sum, p, gr_secure_party_share, out);
 }
 
 static gr_status keep(const struct gr_secure_message *from, struct gr_secure_message *to) {

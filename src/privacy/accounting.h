@@ -71,6 +71,10 @@ gr_status gr_accounting_noise(const struct gr_privacy_history *before, double sa
 double gr_gaussian_delta(double mu, double epsilon);
 double gr_gaussian_epsilon(double mu, double delta);
 
+/* Not collective. log(P / Q) at x, in nats, for P = (1 - q) N(0, z^2) + q N(1, z^2), Q = N(0, z^2):
+ * the privacy loss of one step with noise multiplier z whose units are sampled with probability q.
+ */
+double gr_sampled_loss(double z, double q, double x);
 /* Not collective. Renyi divergence of order > 1, in nats, of one step with noise multiplier z whose
  * units are sampled with probability q. Never below the truth by more than a relative 1e-9. */
 double gr_renyi_divergence(double z, double q, double order);

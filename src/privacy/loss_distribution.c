@@ -46,12 +46,6 @@ static double position_of(double z, double q, double loss) {
     return z * z * (loss > 30 ? loss - log(q) + log1p((q - 1) * exp(-loss)) : log1p(ratio)) + 0.5;
 }
 
-static double loss_at(double z, double q, double x) {
-    const double w = (2 * x - 1) / (2 * z * z);
-    if (q == 1) return w;
-    return w > 0 ? w + log(q + (1 - q) * exp(-w)) : log1p(q * expm1(w));
-}
-
 struct interval {
     double from, to; /* of x */
 };
@@ -97,8 +91,8 @@ static gr_status make_cells(const struct grid *grid, double offset, struct loss_
     const bool removes = grid->direction == GR_LOSS_REMOVE;
     const double z = grid->event->noise_multiplier, q = grid->event->sampling, step = grid->step,
                  at = removes ? offset : -offset,
-                 low = floor((loss_at(z, q, -grid->tail * z) - at) / step),
-                 high = ceil((loss_at(z, q, 1 + grid->tail * z) - at) / step);
+                 low = floor((gr_sampled_loss(z, q, -grid->tail * z) - at) / step),
+                 high = ceil((gr_sampled_loss(z, q, 1 + grid->tail * z) - at) / step);
     gr_status status = GR_OK;
     if (!(high - low < (double)grid->most))
         return gr_fail(GR_ERROR_CONFIG, "a grid of privacy losses would have %.3g points",
@@ -230,7 +224,8 @@ gr_status gr_loss_distribution(const struct gr_privacy_event *event, double step
                                enum gr_loss_bound bound, struct gr_loss_masses *out) {
     const struct grid grid = {event, step, tail, most, direction, bound};
     const double z = event->noise_multiplier, q = event->sampling,
-                 points = (loss_at(z, q, 1 + tail * z) - loss_at(z, q, -tail * z)) / step;
+                 points = (gr_sampled_loss(z, q, 1 + tail * z) - gr_sampled_loss(z, q, -tail * z)) /
+                          step;
     gr_status status = GR_OK;
     double offset = 0;
     *out = (struct gr_loss_masses){0};

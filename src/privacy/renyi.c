@@ -17,8 +17,7 @@
 enum { POINTS_MAX = 400000, SCAN = 80, REFINEMENTS = 60 };
 static const double tail = 12; /* standard deviations of the integrand's outermost parts */
 
-/* log(r) at x. */
-static double log_ratio(double z, double q, double x) {
+double gr_sampled_loss(double z, double q, double x) {
     const double w = (2 * x - 1) / (2 * z * z);
     if (q == 1) return w;
     /* Of e^w and 1 the greater one is taken out. */
@@ -30,7 +29,8 @@ static double log_of_sum(double z, double q, double order, double from, double h
     double greatest = -INFINITY, sum = 0;
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i <= n; i++) {
-            const double x = from + i * h, value = order * log_ratio(z, q, x) - x * x / (2 * z * z);
+            const double x = from + i * h,
+                         value = order * gr_sampled_loss(z, q, x) - x * x / (2 * z * z);
             if (pass == 0)
                 greatest = fmax(greatest, value);
             else
@@ -54,11 +54,11 @@ double gr_renyi_divergence(double z, double q, double order) {
     double sum = 0;
     if (q == 1 || !(points < POINTS_MAX)) return unsampled;
     const int n = (int)points + 1;
-    if (order * log_ratio(z, q, order + tail * z) > 600)
+    if (order * gr_sampled_loss(z, q, order + tail * z) > 600)
         return fmin(unsampled, log_of_sum(z, q, order, from, h, n) / (order - 1));
     for (int i = 0; i <= n; i++) {
         const double x = from + i * h;
-        sum += exp(-x * x / (2 * z * z)) * excess(order, log_ratio(z, q, x));
+        sum += exp(-x * x / (2 * z * z)) * excess(order, gr_sampled_loss(z, q, x));
     }
     return fmin(unsampled, log1p(fmax(sum, 0) * h / (z * sqrt(2 * M_PI))) / (order - 1));
 }
