@@ -422,7 +422,7 @@ enum gr_class_weights { GR_CLASS_WEIGHTS_WORDS(GR_VALUE) };
     /* Momentum, Adam's moments and steps between a silo's rounds. */                              \
     X##_ONE_OF(in, state, gr_solver_state, GR_SOLVER_STATE_WORDS, "reset", DECIDES)                \
     /* The largest L2 norm of a batch's gradient; 0: any. */                                       \
-    X##_REAL(in, clip_norm, "0", DECIDES, 0, 1e6)                                                  \
+    X##_REAL(in, max_gradient_norm, "0", DECIDES, 0, 1e6)                                          \
     /* FedProx: the pull towards the round's global model. */                                      \
     X##_REAL(in, proximal_mu, "0", DECIDES, 0, RATE_MAX)                                           \
     /* balanced: by the rows of all silos, see gr_model_balance_classes. */                        \
@@ -540,6 +540,71 @@ struct gr_aggregation_config {
     X##_WHOLE(in, neighbours, "0", DECIDES, 0, SILOS_MAX)
 struct gr_secure_config {
     GR_SECURE_KEYS(GR_MEMBER, )
+};
+
+/* ---- privacy -------------------------------------------------------------------------------- */
+
+#define GR_PRIVACY_UNIT_WORDS(WORD)                                                                \
+    WORD(GR_PRIVACY_NONE, "none")                                                                  \
+    WORD(GR_PRIVACY_ROW, "row")                                                                    \
+    WORD(GR_PRIVACY_PERSON, "person")                                                              \
+    WORD(GR_PRIVACY_SILO, "silo")
+enum gr_privacy_unit { GR_PRIVACY_UNIT_WORDS(GR_VALUE) };
+
+/* In the order of enum gr_adjacency (privacy/accounting.h). */
+#define GR_NEIGHBOURS_WORDS(WORD)                                                                  \
+    WORD(GR_NEIGHBOURS_ADD_REMOVE, "add_remove")                                                   \
+    WORD(GR_NEIGHBOURS_ZERO_OUT, "zero_out")                                                       \
+    WORD(GR_NEIGHBOURS_REPLACE, "replace")
+enum gr_neighbours { GR_NEIGHBOURS_WORDS(GR_VALUE) };
+
+#define GR_NOISE_WORDS(WORD)                                                                       \
+    WORD(GR_NOISE_SILO, "silo")                                                                    \
+    WORD(GR_NOISE_SHARED, "shared")                                                                \
+    WORD(GR_NOISE_ROOT, "root")
+enum gr_noise { GR_NOISE_WORDS(GR_VALUE) };
+
+#define GR_PRIVATE_SAMPLING_WORDS(WORD)                                                            \
+    WORD(GR_PRIVATE_SAMPLING_POISSON, "poisson")                                                   \
+    WORD(GR_PRIVATE_SAMPLING_FIXED, "fixed")
+enum gr_private_sampling { GR_PRIVATE_SAMPLING_WORDS(GR_VALUE) };
+
+#define GR_EXHAUSTED_WORDS(WORD)                                                                   \
+    WORD(GR_EXHAUSTED_REFUSE, "refuse")                                                            \
+    WORD(GR_EXHAUSTED_STOP, "stop")
+enum gr_exhausted { GR_EXHAUSTED_WORDS(GR_VALUE) };
+
+#define GR_BUDGET_KEYS(X, in)                                                                      \
+    /* The most that all runs over a silo's table may tell of a unit; 0: there is no limit. */     \
+    X##_REAL(in, epsilon, "0", CHANGEABLE, 0, 1e6)                                                 \
+    /* Required with a unit. */                                                                    \
+    X##_REAL(in, delta, "0", BELOW | CHANGEABLE, 0, 1)                                             \
+    /* Where not all rounds fit: nothing is begun, or it stops before the first that does not. */  \
+    X##_ONE_OF(in, on_exhausted, gr_exhausted, GR_EXHAUSTED_WORDS, "refuse", CHANGEABLE)
+struct gr_budget_config {
+    GR_BUDGET_KEYS(GR_MEMBER, )
+};
+
+/* Differential privacy: whose presence is hidden, and by which noise. */
+#define GR_PRIVACY_KEYS(X, in)                                                                     \
+    X##_ONE_OF(in, unit, gr_privacy_unit, GR_PRIVACY_UNIT_WORDS, "none", DECIDES)                  \
+    X##_ONE_OF(in, adjacency, gr_neighbours, GR_NEIGHBOURS_WORDS, "add_remove", DECIDES)           \
+    /* The most, in the L2 norm, that a unit adds to a sum. */                                     \
+    X##_REAL(in, clip_norm, "0", DECIDES, 0, 1e6)                                                  \
+    /* Standard deviation of the noise in a sum / clip_norm. */                                    \
+    X##_REAL(in, noise_multiplier, "0", DECIDES, 0, 1e6)                                           \
+    /* By each silo in each of its steps; in shares by all, under secure sums; or by rank 0. */    \
+    X##_ONE_OF(in, noise, gr_noise, GR_NOISE_WORDS, "silo", DECIDES)                               \
+    /* Of rows and persons. */                                                                     \
+    X##_ONE_OF(in, sampling, gr_private_sampling, GR_PRIVATE_SAMPLING_WORDS, "poisson", DECIDES)   \
+    /* Of rows and persons: the mean number of them in a step, by which its sum is divided. */     \
+    X##_WHOLE(in, expected_batch, "0", DECIDES, 0, 16777216)                                       \
+    /* Of rows and persons: how many a silo has, as everybody may know. poisson: each is in a      \
+     * step with probability expected_batch / expected_units; fixed: the places of a pass. */      \
+    X##_WHOLE(in, expected_units, "0", DECIDES, 0, UINT32_MAX)                                     \
+    X##_SECTION(in, budget, gr_budget_config, GR_BUDGET_KEYS)
+struct gr_privacy_config {
+    GR_PRIVACY_KEYS(GR_MEMBER, )
 };
 
 /* ---- evaluate, stop ------------------------------------------------------------------------- */
@@ -744,6 +809,7 @@ struct gr_silo_config {
     X##_STRATEGY(in, strategy, gr_strategy_config)                                                 \
     X##_PART(in, aggregation, gr_aggregation_config, GR_AGGREGATION_KEYS)                          \
     X##_PART(in, secure, gr_secure_config, GR_SECURE_KEYS)                                         \
+    X##_PART(in, privacy, gr_privacy_config, GR_PRIVACY_KEYS)                                      \
     X##_PART(in, evaluate, gr_evaluate_config, GR_EVALUATE_KEYS)                                   \
     X##_PART(in, stop, gr_stop_config, GR_STOP_KEYS)                                               \
     X##_PART(in, checkpoint, gr_checkpoint_config, GR_CHECKPOINT_KEYS)                             \
@@ -771,6 +837,8 @@ struct gr_config {
     LIST(gr_round_config, GR_ROUND_KEYS)                                                           \
     LIST(gr_aggregation_config, GR_AGGREGATION_KEYS)                                               \
     LIST(gr_secure_config, GR_SECURE_KEYS)                                                         \
+    LIST(gr_budget_config, GR_BUDGET_KEYS)                                                         \
+    LIST(gr_privacy_config, GR_PRIVACY_KEYS)                                                       \
     LIST(gr_evaluate_config, GR_EVALUATE_KEYS)                                                     \
     LIST(gr_stop_config, GR_STOP_KEYS)                                                             \
     LIST(gr_checkpoint_config, GR_CHECKPOINT_KEYS)                                                 \

@@ -69,8 +69,8 @@ void gr_trainer_carry(struct gr_trainer *trainer, struct gr_solver *solver);
 
 /*
  * Not collective. For the silo's round that follows: `correction`, layout size floats, is added to
- * each gradient, once that has been cut to clip_norm (SCAFFOLD's c - c_i). Borrowed until the round
- * is over; NULL: none.
+ * each gradient, once that has been cut to max_gradient_norm (SCAFFOLD's c - c_i). Borrowed until
+ * the round is over; NULL: none.
  */
 void gr_trainer_correct(struct gr_trainer *trainer, const float *correction);
 
@@ -85,11 +85,11 @@ void gr_trainer_repeat(struct gr_trainer *trainer, uint64_t steps);
  * Not collective. The config's optimizer over `epochs` passes or `steps` batches, or until
  * `seconds` have passed, the rows in an order drawn anew each pass from the stream (seed, silo,
  * round, GR_PURPOSE_BATCH); the last batch of a pass may be smaller. Each batch's gradient, with
- * FedProx's term proximal_mu (w - global), is cut to clip_norm before the optimizer adds weight
- * decay, as in PyTorch; the optimizer's state starts at zero in every round but with train.state
- * keep (optimizer.h has the formulas). Rows that weigh nothing in all leave the model as it is, and
- * are not processed. update: layout size, receives trained minus global; gaps zero. Errors:
- * GR_ERROR_DATA with the pseudonym when the loss or the update is not finite.
+ * FedProx's term proximal_mu (w - global), is cut to max_gradient_norm before the optimizer adds
+ * weight decay, as in PyTorch; the optimizer's state starts at zero in every round but with
+ * train.state keep (optimizer.h has the formulas). Rows that weigh nothing in all leave the model
+ * as it is, and are not processed. update: layout size, receives trained minus global; gaps zero.
+ * Errors: GR_ERROR_DATA with the pseudonym when the loss or the update is not finite.
  */
 gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, uint32_t round,
                         const float *global, float *update, gr_poll_function poll, void *context,
@@ -99,7 +99,7 @@ gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, 
  * Not collective. As gr_train_silo, for FedSGD (McMahan et al. 2017, section 2): one step of plain
  * gradient descent with the gradient over all of the silo's rows, taken batch_size rows at a time;
  * update =
- * - learning rate (g + weight_decay global), g cut to clip_norm.
+ * - learning rate (g + weight_decay global), g cut to max_gradient_norm.
  */
 gr_status gr_train_full_gradient(struct gr_trainer *trainer, const struct gr_silo *silo,
                                  uint32_t round, const float *global, float *update,

@@ -15,6 +15,10 @@
 
 TEXT_OF(gr_encoding_text, gr_encoding, GR_ENCODING_WORDS)
 TEXT_OF(gr_between_text, gr_between, GR_BETWEEN_WORDS)
+TEXT_OF(gr_privacy_unit_text, gr_privacy_unit, GR_PRIVACY_UNIT_WORDS)
+TEXT_OF(gr_neighbours_text, gr_neighbours, GR_NEIGHBOURS_WORDS)
+TEXT_OF(gr_noise_text, gr_noise, GR_NOISE_WORDS)
+TEXT_OF(gr_private_sampling_text, gr_private_sampling, GR_PRIVATE_SAMPLING_WORDS)
 TEXT_OF(gr_stop_text, gr_stop_metric, GR_STOP_METRIC_WORDS)
 TEXT_OF(gr_sampling_text, gr_sampling, GR_SAMPLING_WORDS)
 TEXT_OF(gr_optimizer_text, gr_optimizer, GR_OPTIMIZER_WORDS)

@@ -321,6 +321,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     gr_rules_of_training(&r);
     check_aggregation(&r);
     gr_rules_of_secure(&r);
+    gr_rules_of_privacy(&r);
     check_policy(&r);
     check_stop(&r);
     check_checkpoint(&r);

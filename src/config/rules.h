@@ -27,6 +27,8 @@ void gr_rules_of_secure(const struct gr_rule_context *r);
 /* Of secure with n parties, which messages call `parties`, "silos" or "sites". */
 void gr_rules_of_parties(const struct gr_rule_context *r, uint32_t n, const char *parties);
 
+/* Of privacy. */
+void gr_rules_of_privacy(const struct gr_rule_context *r);
 /* Of run, data and preprocess; of model, train and round, and within it of strategy, whose settings
  * and rules stand in strategy_section.c; of silos in each round, where no other rule is broken; of
  * silos' names. */

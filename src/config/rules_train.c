@@ -197,7 +197,7 @@ static void check_small(const struct gr_rule_context *r) {
         {"train.schedule.minimum", c->train.schedule.minimum, FLT_MIN},
         {"train.weight_decay", c->train.weight_decay, FLT_MIN},
         {"train.proximal_mu", c->train.proximal_mu, FLT_MIN},
-        {"train.clip_norm", c->train.clip_norm, FLT_MIN},
+        {"train.max_gradient_norm", c->train.max_gradient_norm, FLT_MIN},
         {"train.momentum", c->train.momentum, FLT_MIN},
         {"model.huber_delta", c->model.huber_delta, FLT_MIN},
     };

@@ -308,7 +308,7 @@ void gr_federation_remedies(const struct gr_federation *f, char out[GR_REMEDIES_
              unscaled(f) ? "preprocess.scale: standardise (columns are not scaled: with large "
                            "numbers in them no learning rate is right), "
                          : "",
-             f->config->train.clip_norm > 0 ? "" : " or train.clip_norm",
+             f->config->train.max_gradient_norm > 0 ? "" : " or train.max_gradient_norm",
              predicts_numbers(f) ? "; where targets or offsets are large, a larger unit for them "
                                    "in the tables, or one number taken off them at all sites"
                                  : "");

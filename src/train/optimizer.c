@@ -25,16 +25,16 @@ void gr_add_proximal(float *restrict gradient, const float *restrict parameters,
         gradient[i] += pull * (parameters[i] - global[i]);
 }
 
-float gr_clip_scale(const float *gradient, double clip_norm, size_t n) {
+float gr_clip_scale(const float *gradient, double max_norm, size_t n) {
     enum { LANES = 8 }; /* sums side by side, in an order that does not depend on the compiler */
     double lane[LANES] = {0}, sum = 0;
-    if (!(clip_norm > 0)) return 1;
+    if (!(max_norm > 0)) return 1;
     for (size_t i = 0; i < n; i++)
         lane[i % LANES] += (double)gradient[i] * (double)gradient[i];
     for (size_t l = 0; l < LANES; l++)
         sum += lane[l];
     /* Not finite: such a gradient is found out by what it does to the loss. */
-    return sqrt(sum) <= clip_norm ? 1 : (float)(clip_norm / sqrt(sum));
+    return sqrt(sum) <= max_norm ? 1 : (float)(max_norm / sqrt(sum));
 }
 
 /* One loop for each kind, without a branch on what is 0: the compiler makes vectors of it, and

@@ -16,10 +16,10 @@ void gr_add_proximal(float *gradient, const float *parameters, const float *glob
                      size_t n);
 
 /*
- * Returns the factor by which a gradient's L2 norm is at most clip_norm: 1, or
- * clip_norm / norm (Pascanu, Mikolov, Bengio 2013, algorithm 1). clip_norm 0: 1.
+ * Returns the factor by which a gradient's L2 norm is at most max_norm: 1, or
+ * max_norm / norm (Pascanu, Mikolov, Bengio 2013, algorithm 1). max_norm 0: 1.
  */
-float gr_clip_scale(const float *gradient, double clip_norm, size_t n);
+float gr_clip_scale(const float *gradient, double max_norm, size_t n);
 
 /*
  * The step number t, from 1, of `config->optimizer` at learning rate `rate`, in place, on n floats;

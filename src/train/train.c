@@ -59,7 +59,7 @@ gr_status gr_trainer_create(const struct gr_train_config *config, uint64_t seed,
     GR_TRY(gr_allocate_zero(size, sizeof(float), "a gradient", &trainer->gradient));
     trainer->n_state = gr_optimizer_state(config);
     trainer->fused = config->optimizer == GR_OPTIMIZER_SGD && trainer->n_state == 0 &&
-                     !(config->clip_norm > 0) && !(config->proximal_mu > 0) &&
+                     !(config->max_gradient_norm > 0) && !(config->proximal_mu > 0) &&
                      !spares_biases(config);
     for (size_t i = 0; i < trainer->n_state && config->state == GR_SOLVER_RESET; i++)
         GR_TRY(gr_allocate(size, sizeof(float), "an optimizer's state", &trainer->state[i]));
@@ -215,7 +215,7 @@ static void take_step(const struct gr_trainer *trainer, uint64_t t, float *param
                       float *gradient) {
     const struct gr_layout *layout = gr_model_layout(trainer->model);
     struct gr_train_config config = trainer->config;
-    float scale = gr_clip_scale(gradient, config.clip_norm, layout->size);
+    float scale = gr_clip_scale(gradient, config.max_gradient_norm, layout->size);
     if (trainer->correction) {
         correct(gradient, scale, trainer->correction, layout->size);
         scale = 1;

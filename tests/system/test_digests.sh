@@ -85,7 +85,7 @@ done
 # Solvers, strategies and samplings, each on one rank and on two, three or five.
 ranks=1
 for settings in \
-    "--set train.optimizer=nesterov --set train.momentum=0.9 --set train.clip_norm=0.5 \
+    "--set train.optimizer=nesterov --set train.momentum=0.9 --set train.max_gradient_norm=0.5 \
         --set round.participants=4 --set round.sampling=size --set round.share_sizes=true" \
     "--set train.optimizer=adam --set train.learning_rate=0.01 --set train.schedule.type=cosine \
         --set strategy.name=fedyogi --set strategy.server_learning_rate=0.1" \

@@ -35,9 +35,9 @@ check "predict" exits 0 "$GRANARY" predict h1/model.h5 test.h5 -o p1.csv
 check "on 3 ranks" exits 0 on_ranks 3 predict h1/model.h5 test.h5 -o p3.csv
 check "the same" cmp p1.csv p3.csv
 check "a solver with a state" exits 0 "$GRANARY" train $hospital --set run.rounds=2 --run a2 \
-    --set train.optimizer=adam --set train.proximal_mu=0.1 --set train.clip_norm=1
+    --set train.optimizer=adam --set train.proximal_mu=0.1 --set train.max_gradient_norm=1
 check "elsewhere" exits 0 on_ranks 3 train $hospital --set run.rounds=2 --run a3 \
-    --set train.optimizer=adam --set train.proximal_mu=0.1 --set train.clip_norm=1
+    --set train.optimizer=adam --set train.proximal_mu=0.1 --set train.max_gradient_norm=1
 check "one digest" equal "$(digest a2)" "$(digest a3)"
 check "another width on resumption" exits 78 "$GRANARY" train $hospital --set run.rounds=7 \
     --set model.embedding=5 --run part --resume

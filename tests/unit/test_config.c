@@ -31,12 +31,12 @@ static const struct {
      "t.yaml:5: rond: found an unknown key, allowed run, data, silos, preprocess, model, train, "
      "round, "
      "strategy, "
-     "aggregation, secure, evaluate, stop, checkpoint, alerts, policy, faults; nearest is round"},
+     "aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, policy, faults; nearest is round"},
     {"learning_rate: 1",
      "t.yaml:5: learning_rate: found an unknown key, allowed run, data, silos, preprocess, model, "
      "train, "
      "round, "
-     "strategy, aggregation, secure, evaluate, stop, checkpoint, alerts, policy, faults; nearest "
+     "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, policy, faults; nearest "
      "is "
      "train.learning_rate"},
     {"evaluate: {epochs: 3}",
@@ -211,8 +211,8 @@ static const struct {
      "t.yaml:4: train.epsilon: found 0, allowed 1.17549e-38 <= x <= 1"},
     {"train: {learning_rate: 1, batch_size: 1, epsilon: 1e-50}",
      "t.yaml:4: train.epsilon: found 1e-50, allowed 1.17549e-38 <= x <= 1"},
-    {"train: {learning_rate: 1, batch_size: 1, clip_norm: -1}",
-     "t.yaml:4: train.clip_norm: found -1, allowed 0 <= x <= 1e+06"},
+    {"train: {learning_rate: 1, batch_size: 1, max_gradient_norm: -1}",
+     "t.yaml:4: train.max_gradient_norm: found -1, allowed 0 <= x <= 1e+06"},
     {"train: {learning_rate: 1, batch_size: 1, proximal_mu: -1}",
      "t.yaml:4: train.proximal_mu: found -1, allowed 0 <= x <= 1000"},
     {"train: {learning_rate: 1, batch_size: 1, seconds: -1}",
@@ -705,7 +705,7 @@ START_TEST(test_defaults) {
     ck_assert_double_eq(c->train.beta2, 0.999);
     ck_assert_double_eq(c->train.epsilon, 1e-8);
     ck_assert_int_eq(c->train.state, GR_SOLVER_RESET);
-    ck_assert_double_eq(c->train.clip_norm, 0);
+    ck_assert_double_eq(c->train.max_gradient_norm, 0);
     ck_assert_double_eq(c->train.proximal_mu, 0);
     ck_assert_int_eq(c->train.class_weights, GR_CLASS_WEIGHTS_NONE);
     ck_assert_double_eq(c->train.seconds, 0);
@@ -906,7 +906,7 @@ static const struct {
     {"rounds=3",
      "--set rounds: found an unknown key, allowed run, data, silos, preprocess, model, train, "
      "round, "
-     "strategy, aggregation, secure, evaluate, stop, checkpoint, alerts, policy, faults; nearest "
+     "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, policy, faults; nearest "
      "is "
      "run.rounds"},
     {"run=3", "--set run: found 3, allowed a section of name, seed, rounds, directory, placement, "
@@ -954,7 +954,8 @@ START_TEST(test_numbers_of_float32) {
         {"train.weight_decay=1e-46",
          "found 1e-46, which is 0 in float32, allowed at least 1.2e-38"},
         {"train.proximal_mu=1e-40", "found 1e-40, which is 0 in float32, allowed at least 1.2e-38"},
-        {"train.clip_norm=1e-40", "found 1e-40, which is 0 in float32, allowed at least 1.2e-38"},
+        {"train.max_gradient_norm=1e-40",
+         "found 1e-40, which is 0 in float32, allowed at least 1.2e-38"},
         {"strategy.server_learning_rate=1e-40",
          "found 1e-40, which is 0 in float32, allowed at least 1.2e-38"},
         {"strategy.tau=1e-20", "found 1e-20, which is 0 in float32, allowed at least 1.1e-19"},

@@ -109,7 +109,7 @@ static const struct {
     {{"train.beta2=0.5"}, false},
     {{"train.epsilon=1e-7"}, false},
     {{"train.state=keep", "train.momentum=0.5"}, false},
-    {{"train.clip_norm=1.5"}, false},
+    {{"train.max_gradient_norm=1.5"}, false},
     {{"train.proximal_mu=0.01"}, false},
     {{"train.class_weights=balanced"}, false},
     {{"round.participants=2"}, false},
@@ -249,8 +249,8 @@ START_TEST(test_resolved) {
               "  schedule:\n    type: constant\n    warmup_rounds: 0\n"
               "    every: 10\n    factor: 0.5\n    minimum: 0\n    rounds: 0\n"
               "  momentum: 0\n  beta1: 0.9\n  beta2: 0.999\n  epsilon: 1e-08\n"
-              "  weight_decay: 0\n  decay_biases: true\n  state: reset\n  clip_norm: 0\n  "
-              "proximal_mu: 0\n"
+              "  weight_decay: 0\n  decay_biases: true\n  state: reset\n"
+              "  max_gradient_norm: 0\n  proximal_mu: 0\n"
               "  class_weights: none\n"
               "  batch_size: 4\n  epochs: 1\n  steps: 0\n  seconds: 0\n"
               "round:\n  participants: 0\n  sampling: uniform\n"
@@ -263,6 +263,10 @@ START_TEST(test_resolved) {
               "aggregation:\n  encoding: ring32\n  grid: agreed\n"
               "  clip_norm: 0\n  weight_max: 0\n  ranks_per_node: 0\n  between: auto\n"
               "secure:\n  aggregation: false\n  threshold: 0\n  colluding: 0\n  neighbours: 0\n"
+              "privacy:\n  unit: none\n  adjacency: add_remove\n  clip_norm: 0\n"
+              "  noise_multiplier: 0\n  noise: silo\n  sampling: poisson\n"
+              "  expected_batch: 0\n  expected_units: 0\n"
+              "  budget:\n    epsilon: 0\n    delta: 0\n    on_exhausted: refuse\n"
               "evaluate:\n  every: 1\n"
               "  metrics: [balanced_accuracy, macro_f1, calibration_error, mae, r2]\n"
               "  per_silo: false\n  minimum_rows: 10\n"

@@ -119,7 +119,7 @@ static const struct {
       .momentum = 0.9,
       .weight_decay = 1e-2,
       .decay_biases = true,
-      .clip_norm = 0.1,
+      .max_gradient_norm = 0.1,
       .batch_size = 5,
       .epochs = 3},
      2e-7,
@@ -438,7 +438,7 @@ static const struct gr_train_config solvers[] = {
      .beta1 = 0.9,
      .beta2 = 0.99,
      .epsilon = 1e-8,
-     .clip_norm = 0.5,
+     .max_gradient_norm = 0.5,
      .proximal_mu = 0.1,
      .batch_size = 32,
      .epochs = 2},
@@ -542,7 +542,7 @@ START_TEST(full_gradient_is_clipped) {
     _Alignas(64) float update[UPDATE_SIZE];
     double sum = 0;
     const struct gr_train_config config = {
-        .learning_rate = 0.25, .clip_norm = 0.01, .batch_size = 32, .epochs = 1};
+        .learning_rate = 0.25, .max_gradient_norm = 0.01, .batch_size = 32, .epochs = 1};
     train_with(gr_train_full_gradient, &config, 32, 2, 3, NULL, GR_OK, update);
     for (size_t i = 0; i < UPDATE_SIZE; i++)
         sum += (double)update[i] * (double)update[i];

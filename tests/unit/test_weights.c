@@ -177,7 +177,7 @@ END_TEST
 
 static const struct gr_train_config solvers[] = {
     {.learning_rate = 0.1},
-    {.learning_rate = 0.1, .clip_norm = 0.05},
+    {.learning_rate = 0.1, .max_gradient_norm = 0.05},
     {.learning_rate = 0.1, .momentum = 0.9},
     {.optimizer = GR_OPTIMIZER_NESTEROV, .learning_rate = 0.1, .momentum = 0.9},
     {.optimizer = GR_OPTIMIZER_ADAM,
