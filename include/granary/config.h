@@ -350,7 +350,7 @@ const char *gr_privacy_unit_text(enum gr_privacy_unit unit);
 /* Not collective. Returns the word for an adjacency, "add_remove". Static. */
 const char *gr_neighbours_text(enum gr_neighbours adjacency);
 /* Not collective. Returns the word for who adds noise, "silo". Static. */
-const char *gr_noise_text(enum gr_noise noise);
+const char *gr_noise_text(enum gr_noise_place noise);
 /* Not collective. Returns the word for a way in which units come into steps, "poisson". Static. */
 const char *gr_private_sampling_text(enum gr_private_sampling sampling);
 /* Not collective. Returns the word for a way of sampling, "uniform". Static. */

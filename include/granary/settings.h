@@ -562,7 +562,7 @@ enum gr_neighbours { GR_NEIGHBOURS_WORDS(GR_VALUE) };
     WORD(GR_NOISE_SILO, "silo")                                                                    \
     WORD(GR_NOISE_SHARED, "shared")                                                                \
     WORD(GR_NOISE_ROOT, "root")
-enum gr_noise { GR_NOISE_WORDS(GR_VALUE) };
+enum gr_noise_place { GR_NOISE_WORDS(GR_VALUE) };
 
 #define GR_PRIVATE_SAMPLING_WORDS(WORD)                                                            \
     WORD(GR_PRIVATE_SAMPLING_POISSON, "poisson")                                                   \
@@ -594,7 +594,7 @@ struct gr_budget_config {
     /* Standard deviation of the noise in a sum / clip_norm. */                                    \
     X##_REAL(in, noise_multiplier, "0", DECIDES, 0, 1e6)                                           \
     /* By each silo in each of its steps; in shares by all, under secure sums; or by rank 0. */    \
-    X##_ONE_OF(in, noise, gr_noise, GR_NOISE_WORDS, "silo", DECIDES)                               \
+    X##_ONE_OF(in, noise, gr_noise_place, GR_NOISE_WORDS, "silo", DECIDES)                         \
     /* Of rows and persons. */                                                                     \
     X##_ONE_OF(in, sampling, gr_private_sampling, GR_PRIVATE_SAMPLING_WORDS, "poisson", DECIDES)   \
     /* Of rows and persons: the mean number of them in a step, by which its sum is divided. */     \
