@@ -204,6 +204,47 @@ gr_status gr_model_step(struct gr_model *model, float *parameters, size_t n, dou
  */
 gr_status gr_model_row_norms(struct gr_model *model, const float *parameters, size_t n,
                              double *squares, double *loss_sum) GR_CHECKED;
+
+/* ---- private steps ----------------------------------------------------------------------------
+ */
+
+/* Rows, or units, of one clipped sum at most: its bound on roundings grows with their square. */
+enum { GR_CLIP_ROWS_MAX = 64 };
+
+/*
+ * Not collective. Names the rows of the batch for the dropout of the next clipped sum, n keys, and
+ * the step: the mask of a row then follows from gr_model_start_round's key, the step and its own
+ * key alone, and no other row of the batch has a share in it. rows: borrowed until that sum has
+ * been taken, after which they are forgotten. Of no matter to a model without dropout.
+ */
+void gr_model_key_rows(struct gr_model *model, uint64_t step, const uint32_t *rows);
+/*
+ * The sum over the n rows of the batch, 1 to GR_CLIP_ROWS_MAX, of min(1, clip_norm / |g_i|) g_i,
+ * for g_i the gradient of row i alone, over all parameters (Abadi et al. 2016, Algorithm 1), with
+ * its weight, whatever the mean weight. sum: layout size floats, overwritten, zero in the gaps.
+ *
+ * A row's clipped gradient follows from that row, its dropout key and the parameters alone, bit by
+ * bit, whatever else is in the batch. Its norm is at most clip_norm (1 + 2^-22), and `sum` is
+ * within n^2 2^-24 clip_norm of the exact sum of the rows' clipped gradients, both in the 2-norm;
+ * for finite parameters. A row whose features, loss or gradient are not finite, or that a table
+ * cannot look up, counts as zero, and nobody is told; its features may have been zeroed.
+ *
+ * Errors: GR_ERROR_CONFIG (compute bfloat16: operands that are rounded once more do not keep the
+ * norm), GR_ERROR_INTERNAL (n, dropout without keys, memory). Not collective.
+ */
+gr_status gr_model_clipped_sum(struct gr_model *model, const float *parameters, size_t n,
+                               double clip_norm, float *sum) GR_CHECKED;
+/*
+ * As gr_model_clipped_sum, for units of several rows each, such as persons: the gradient that is
+ * clipped is the mean of those of a unit's rows, and a unit with a row that is not finite counts as
+ * zero, as one without rows does. first_row: n_units + 1 ascending places in the batch: unit u has
+ * rows first_row[u] .. first_row[u + 1] - 1. n_units: 1 to GR_CLIP_ROWS_MAX; the rows are as many
+ * as a batch holds. Not collective.
+ */
+gr_status gr_model_clipped_units(struct gr_model *model, const float *parameters,
+                                 const size_t *first_row, size_t n_units, double clip_norm,
+                                 float *sum) GR_CHECKED;
+
 /*
  * The sum of the training weights of the last batch's rows, in rows (without weights: n), as
  * gr_model_gradient, gr_model_step or gr_model_row_norms found it. Not collective.

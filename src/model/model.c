@@ -357,6 +357,7 @@ void gr_model_free(struct gr_model *model) {
     gr_free(model->logits);
     gr_free(model->shown);
     gr_free(model->class_weights);
+    gr_free(model->unit);
     gr_layers_free(model->layers, model->n_layers);
     gr_dnnl_stop(&model->dnnl);
     gsl_rng_free(model->stream);
@@ -486,9 +487,8 @@ gr_status gr_model_check_batch(const struct gr_model *model, size_t n) {
 }
 
 void gr_model_start_round(struct gr_model *model, uint64_t seed, uint32_t silo, uint32_t round) {
-    if (model->stream)
-        gr_stream_restart(model->stream,
-                          (struct gr_stream_key){seed, silo, round, GR_PURPOSE_DROPOUT});
+    model->key = (struct gr_stream_key){seed, silo, round, GR_PURPOSE_DROPOUT};
+    if (model->stream) gr_stream_restart(model->stream, model->key);
 }
 
 /*

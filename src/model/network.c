@@ -17,6 +17,7 @@ static gr_status forward(struct gr_model *model, const float *parameters, size_t
                          bool training) {
     struct gr_layer *layers = model->layers, *last = &layers[model->n_layers - 1];
     gr_status status = GR_OK;
+    model->first_row = first;
     layers[0].in = model->features + first * model->inputs;
     last->out = last->sums = model->logits + first * model->outputs;
     for (size_t l = 0; l < model->n_layers; l++)
@@ -58,17 +59,13 @@ out:
     return status;
 }
 
-/*
- * Forward and backward over rows first .. first + n - 1 of the batch. scale: what the derivatives
- * are multiplied by, from the loss of one row to the target. target, squares: either may be NULL.
- * The loss of these rows is added to loss_sum.
- */
-static gr_status pass_part(struct gr_model *model, const float *parameters, size_t first, size_t n,
-                           double scale, const struct gr_target *target, double *squares,
-                           double *loss_sum) {
+/* Gradients of the last layer's outputs come from the loss, and go from layer to layer. */
+gr_status gr_model_pass(struct gr_model *model, const float *parameters, size_t first, size_t n,
+                        double scale, const struct gr_target *target, double *squares,
+                        double *loss_sum) {
     gr_status status;
     GR_TRY(forward(model, parameters, first, n, true));
-    *loss_sum += run_loss(model, first, n, (float)(scale / model->mean_weight), model->delta, NULL);
+    *loss_sum += run_loss(model, first, n, (float)scale, model->delta, NULL);
     for (size_t l = model->n_layers; l-- > 0;) {
         struct gr_layer *layer = &model->layers[l];
         float *delta = model->delta_before;
@@ -113,8 +110,9 @@ static gr_status pass(struct gr_model *model, const float *parameters, size_t n,
         struct gr_target of_part = {.vector = room};
         if (last && target) of_part = *target;
         if (first > 0) of_part.before = room;
-        GR_TRY(pass_part(model, parameters, first, last ? n - first : part, scale,
-                         target ? &of_part : NULL, squares, loss_sum));
+        GR_TRY(gr_model_pass(model, parameters, first, last ? n - first : part,
+                             scale / model->mean_weight, target ? &of_part : NULL, squares,
+                             loss_sum));
     }
 out:
     return status;

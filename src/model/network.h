@@ -37,6 +37,10 @@ struct gr_model {
     struct gr_inner *inner;       /* owned; dense products through oneDNN; NULL: tiles */
     struct gr_dnnl dnnl;          /* for images; zeroed without */
     gsl_rng *stream;              /* owned; of dropout; NULL without */
+    struct gr_stream_key key;     /* of the round: gr_model_start_round */
+    const uint32_t *row_keys;     /* of the batch's rows, for dropout; borrowed; NULL: none */
+    uint64_t step;                /* with row_keys */
+    float *unit;                  /* a unit's gradient; owned; NULL before one was clipped */
     /* A batch, and what comes of it; owned. */
     float *features; /* batch_max x inputs */
     int32_t *labels; /* batch_max */
@@ -50,6 +54,7 @@ struct gr_model {
      * scoring goes in slices, so that images do not take room for batches that are only scored.
      */
     size_t rows;
+    size_t first_row;            /* of the batch, with which the part that passes begins */
     float *workspace;            /* owned; the pointers below and in layers point into it */
     float *delta, *delta_before; /* rows x widest layer: derivatives by a layer's outputs */
     float *turned, *product;     /* widest dense layer x rows that are turned at a time */
@@ -97,5 +102,14 @@ gr_status gr_model_use_inner(struct gr_model *model, enum gr_compute compute) GR
  */
 gr_status gr_layer_backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                             size_t n, const struct gr_target *target, double *squares) GR_CHECKED;
+
+/*
+ * Forward and backward over rows first .. first + n - 1 of the batch, for which there is room.
+ * scale: what the derivatives are multiplied by, from the loss of one row to the target. target,
+ * squares: either may be NULL. The loss of these rows is added to loss_sum.
+ */
+gr_status gr_model_pass(struct gr_model *model, const float *parameters, size_t first, size_t n,
+                        double scale, const struct gr_target *target, double *squares,
+                        double *loss_sum) GR_CHECKED;
 
 #endif
