@@ -91,6 +91,8 @@ bool gr_policy_holds(const struct gr_config *config);
 /* Not collective. The fewest silos whose sum may be known: policy.minimum_silos, with secure sums 3
  * at least; where the policy does not hold 1. */
 uint32_t gr_policy_silos(const struct gr_config *config);
+/* Not collective. Whether what leaves is to be differentially private: privacy.unit is not none. */
+bool gr_is_private(const struct gr_config *config);
 /* Not collective. The parties of secure sums: the sites of a study's run, or else the silos. */
 uint32_t gr_secure_parties(const struct gr_config *config);
 /* Not collective. secure.threshold, or where that is 0 floor(2n/3) + 1 of n parties. */

@@ -75,6 +75,15 @@ enum gr_release_secure {
     GR_SECURE_REFUSED   /* does not leave */
 };
 
+/* What becomes of a release under differential privacy of any unit. */
+enum gr_release_private {
+    GR_PRIVATE_AS_IT_IS, /* it follows from config or schema, or from what was noised, or is of no
+                            row of a silo */
+    GR_PRIVATE_NOISED,   /* noise is in it before it leaves, and the ledger knows */
+    GR_PRIVATE_PUBLIC,   /* public numbers are told in its place */
+    GR_PRIVATE_REFUSED   /* does not leave */
+};
+
 /* A row of the table; all borrowed. */
 struct gr_release_row {
     enum gr_release id;
@@ -86,20 +95,23 @@ struct gr_release_row {
     const char *rule; /* by which it is withheld or bounded; NULL: none, it leaves as it is */
     bool (*leaves)(const struct gr_config *config); /* under this config; NULL: under every one */
     enum gr_release_secure secure;                  /* where secure.aggregation is true */
+    enum gr_release_private hidden;                 /* where privacy.unit is not none */
 };
 
 /* Not collective. All rows, ascending by number; n: how many. */
 const struct gr_release_row *gr_release_rows(size_t *n);
 /* Not collective. NULL: there is none of this number. */
 const struct gr_release_row *gr_release_row(enum gr_release id);
-/* Not collective. Whether the table lists it for a config; under secure sums never what they
- * refuse. */
+/* Not collective. Whether the table lists it for a config; under secure sums and under differential
+ * privacy never what they refuse. */
 bool gr_release_leaves(enum gr_release id, const struct gr_config *config);
 /* Not collective. What becomes of it under secure sums; GR_SECURE_REFUSED of a number that no row
  * has. */
 enum gr_release_secure gr_release_secure(enum gr_release id);
 /* Not collective. "masked". Static. */
 const char *gr_release_secure_text(enum gr_release_secure secure);
+/* Not collective. What becomes of it under differential privacy, in words. Static. */
+const char *gr_release_private_text(enum gr_release_private hidden);
 /* Not collective. A gr_release_describe of journal.h. */
 void gr_release_words_of(int id, struct gr_release_words *words);
 /* Not collective. "once, before round 1". Static. */

@@ -96,6 +96,33 @@ gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, 
                         struct gr_train_result *out) GR_CHECKED;
 
 /*
+ * Not collective. From now on the trainer is for gr_train_silo_privately; privacy: copied. Errors:
+ * GR_ERROR_CONFIG: the model has too many parameters; GR_ERROR_INTERNAL.
+ */
+gr_status gr_trainer_make_private(struct gr_trainer *trainer,
+                                  const struct gr_privacy_config *privacy) GR_CHECKED;
+/* Not collective. Whether private steps can be taken with the silo's table: GR_ERROR_DATA: it has
+ * more than twice the rows expected. */
+gr_status gr_trainer_check(const struct gr_trainer *trainer, const struct gr_silo *silo) GR_CHECKED;
+/*
+ * Not collective. Before each gr_train_silo_privately: GR_SECRET_BYTES (privacy/secret_draw.h) of
+ * the operating system's, of which sampling and noise are drawn; copied. The same secret, silo and
+ * model give the same update.
+ */
+void gr_trainer_keep_secret(struct gr_trainer *trainer, const unsigned char *secret);
+/*
+ * Not collective. As gr_train_silo, in steps of which each adds noise to the sum of its rows'
+ * clipped gradients (private_steps.h); the number of steps follows from the config alone. The
+ * update is protected: whatever is made of it tells no more of a row than these sums. So are all
+ * numbers of the result: examples are the units expected, weight is 1, no losses are added up.
+ * Errors: GR_ERROR_DATA: the update is not finite.
+ */
+gr_status gr_train_silo_privately(struct gr_trainer *trainer, const struct gr_silo *silo,
+                                  uint32_t round, const float *global, float *update,
+                                  gr_poll_function poll, void *context,
+                                  struct gr_train_result *out) GR_CHECKED;
+
+/*
  * Not collective. As gr_train_silo, for FedSGD (McMahan et al. 2017, section 2): one step of plain
  * gradient descent with the gradient over all of the silo's rows, taken batch_size rows at a time;
  * update =

@@ -50,7 +50,8 @@ static void print_wrapped(const char *label, const char *text) {
 
 /* What leaves; and of secure sums what else would, and is refused. */
 static bool is_listed(const struct gr_release_row *row, const struct gr_config *config) {
-    const bool refused = config->secure.aggregation && row->secure == GR_SECURE_REFUSED;
+    const bool refused = (config->secure.aggregation && row->secure == GR_SECURE_REFUSED) ||
+                         (gr_is_private(config) && row->hidden == GR_PRIVATE_REFUSED);
     return gr_release_leaves(row->id, config) || (refused && row->leaves && row->leaves(config));
 }
 
@@ -61,9 +62,9 @@ static void print_row(const struct gr_release_row *row, const struct gr_config *
     print_wrapped("as", row->kind);
     print_wrapped("to", row->to);
     print_wrapped("how often", gr_release_when_text(row->when));
-    if (row->rule && !(secure && row->secure == GR_SECURE_REFUSED))
-        print_wrapped("withheld", row->rule);
+    if (row->rule && gr_release_leaves(row->id, config)) print_wrapped("withheld", row->rule);
     if (secure) print_wrapped("secure", gr_release_secure_text(row->secure));
+    if (gr_is_private(config)) print_wrapped("private", gr_release_private_text(row->hidden));
 }
 
 /* The rules hold only where silos have rows that other processes do not read (gr_policy_holds). */
@@ -87,12 +88,19 @@ static void print_secure(const struct gr_config *config) {
            "under one account, they protect nothing against that account.\n");
 }
 
+static void print_private(const struct gr_config *config) {
+    if (!gr_is_private(config)) return;
+    printf("\nprivacy: of a %s; `granary privacy plan` says how much is told in all.\n",
+           gr_privacy_unit_text(config->privacy.unit));
+}
+
 void gr_print_releases(const struct gr_config *config) {
     size_t n;
     const struct gr_release_row *rows = gr_release_rows(&n);
     for (size_t i = 0; i < n; i++)
         if (is_listed(&rows[i], config)) print_row(&rows[i], config);
     print_secure(config);
+    print_private(config);
     print_policy(config);
 }
 
@@ -103,11 +111,16 @@ static bool add_json(json_t *list, const struct gr_release_row *r, const struct 
                                         [GR_SECURE_MASKED] = "masked",
                                         [GR_SECURE_BITS] = "bits",
                                         [GR_SECURE_REFUSED] = "refused"};
+    static const char *const hidden[] = {[GR_PRIVATE_AS_IT_IS] = "as it is",
+                                         [GR_PRIVATE_NOISED] = "noised",
+                                         [GR_PRIVATE_PUBLIC] = "public",
+                                         [GR_PRIVATE_REFUSED] = "refused"};
     const char *secure = config->secure.aggregation ? words[r->secure] : NULL;
-    json_t *row =
-        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s?, s:s*}", "release", (int)r->id, "name",
-                  r->name, "what", r->what, "as", r->kind, "to", r->to, "how_often",
-                  gr_release_when_text(r->when), "withheld", r->rule, "secure", secure);
+    const char *private = gr_is_private(config) ? hidden[r->hidden] : NULL;
+    json_t *row = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s?, s:s*, s:s*}", "release",
+                            (int)r->id, "name", r->name, "what", r->what, "as", r->kind, "to",
+                            r->to, "how_often", gr_release_when_text(r->when), "withheld", r->rule,
+                            "secure", secure, "private", private);
     return json_array_append_new(list, row) == 0;
 }
 

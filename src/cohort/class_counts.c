@@ -75,7 +75,8 @@ gr_status gr_classes_find_empty(struct gr_cohort *cohort) {
     size_t empty = 0;
     gr_status status;
     if (cohort->config->model.classes > 0 || n < FEWEST ||
-        gr_predicts_number(&cohort->config->model) || !gr_masked_sums_are_due(cohort))
+        gr_predicts_number(&cohort->config->model) || !gr_masked_sums_are_due(cohort) ||
+        !gr_release_leaves(GR_RELEASE_CLASSES_HELD, cohort->config))
         return GR_OK;
     GR_TRY(gr_comm_agree(cohort->comm, gr_allocate_zero(n, sizeof *there, "classes", &there)));
     for (size_t s = 0; s < cohort->data->n_local; s++) {

@@ -115,7 +115,8 @@ gr_status gr_cohort_preprocess(struct gr_cohort *cohort, const char *given) {
                        given ? "none" : "some");
     if (!needed) return GR_OK;
     if (!given) GR_TRY(gr_cohort_fit(cohort, &text));
-    if (gr_counts_are_due(cohort)) GR_TRY(find_lost(cohort, given ? given : text));
+    if (gr_counts_are_due(cohort) && gr_release_leaves(GR_RELEASE_FINDINGS, cohort->config))
+        GR_TRY(find_lost(cohort, given ? given : text));
     status = gr_comm_agree(cohort->comm, apply(cohort, given ? given : text));
 out:
     gr_free(text);

@@ -384,8 +384,10 @@ gr_status gr_cohort_fit(struct gr_cohort *cohort, char **text) {
     GR_TRY(gr_comm_agree(cohort->comm, allocate(&fit)));
     GR_TRY(gr_fit_find_withheld(&fit));
     GR_TRY(find_spread(&fit));
-    GR_TRY(find_means(&fit));
-    GR_TRY(find_deviations(&fit));
+    if (gr_release_leaves(GR_RELEASE_MOMENTS, cohort->config)) {
+        GR_TRY(find_means(&fit));
+        GR_TRY(find_deviations(&fit));
+    }
     GR_TRY(gr_comm_agree(cohort->comm, fit.overflow
                                            ? gr_fail(GR_ERROR_DATA, "preprocessing: sums are "
                                                                     "too large")

@@ -44,7 +44,8 @@ gr_status gr_fit_find_withheld(struct gr_fitting *fit) {
     const int64_t least = gr_policy_silos(fit->config);
     int64_t *values = fit->sums, *silos = fit->sums + fit->n;
     gr_status status;
-    if (!gr_policy_holds(fit->config)) return GR_OK;
+    if (!gr_policy_holds(fit->config) || !gr_release_leaves(GR_RELEASE_MOMENTS, fit->config))
+        return GR_OK;
     GR_TRY(gr_comm_agree(fit->comm, check_extremes(fit)));
     memset(fit->sums, 0, 2 * fit->n * sizeof *fit->sums);
     for (size_t i = 0; i < fit->data->n_local; i++) {

@@ -129,12 +129,12 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_COLUMN_DIGESTS, "column-digests",
      "of each column a digest of its name, type and categories", "maximum of 62-bit digests", RANKS,
      GR_RELEASE_AT_START, "data.schema: they then follow from it, and tell nothing of a table",
-     has_columns, GR_SECURE_AS_IT_IS},
+     has_columns, GR_SECURE_AS_IT_IS, GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_COLUMNS, "columns",
      "without data.schema: names, types and ways to write numbers, as guessed of the table of the "
      "lowest rank",
      "text", MODEL, GR_RELEASE_AT_START, "data.schema: nothing is guessed", has_columns,
-     GR_SECURE_REFUSED},
+     GR_SECURE_REFUSED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_FINDINGS, "findings",
      "of each column the rows that are missing, outside of the range, of no known category, "
      "censored, left out or taken as 0",
@@ -142,41 +142,44 @@ static const struct gr_release_row rows[] = {
      "counts, and what is left without them, that may be of fewer rows than "
      "data.disclosure_threshold, or of fewer silos than policy.minimum_silos: silos first tell of "
      "each whether it is none, few or enough; once for a run, not as it goes on",
-     has_columns, GR_SECURE_MASKED},
+     has_columns, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_SHAPE, "shape", "number of classes, features and dimensions of a row",
-     "maximum of counts", MODEL, GR_RELEASE_AT_START, NULL, NULL, GR_SECURE_AS_IT_IS},
+     "maximum of counts", MODEL, GR_RELEASE_AT_START, NULL, NULL, GR_SECURE_AS_IT_IS,
+     GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_UNUSABLE, "unusable",
      "which silos' data cannot be used: a reason out of a fixed list, and the column",
      "pseudonym and numbers", RECORDS, GR_RELEASE_AT_START,
      "the whole reason, row and value stay on the terminal of the silo's process, and in the log "
      "of silos[].directory; with secure.aggregation the reason and the column do as well",
-     NULL, GR_SECURE_AS_IT_IS},
+     NULL, GR_SECURE_AS_IT_IS, GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_ERRORS, "errors", "the message of the lowest rank that fails",
      "text without values, rows and paths", RANKS, GR_RELEASE_WHEN_IT_COMES, NULL, NULL,
-     GR_SECURE_AS_IT_IS},
+     GR_SECURE_AS_IT_IS, GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_CODES, "codes", "number of categories of each feature that is looked up",
-     "maximum of counts", MODEL, GR_RELEASE_AT_START, NULL, looks_up, GR_SECURE_AS_IT_IS},
+     "maximum of counts", MODEL, GR_RELEASE_AT_START, NULL, looks_up, GR_SECURE_AS_IT_IS,
+     GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_CATEGORIES, "categories", "names of the categories of open columns",
      "texts; ranks bring lists, of which the union is kept",
      "all ranks; run directory, model.h5: the union", GR_RELEASE_AT_START,
      "of fewer training rows of each silo than data.disclosure_threshold; columns that data.schema "
      "lists are not asked for",
-     has_open_columns, GR_SECURE_REFUSED},
+     has_open_columns, GR_SECURE_REFUSED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_MODES, "modes",
      "rows of each category of a column whose mode fills what is missing", "sums of counts",
      "all ranks; model.h5: the mode", GR_RELEASE_AT_START,
      "columns with fewer values than data.disclosure_threshold, or values of fewer silos than "
      "policy.minimum_silos",
-     preprocesses, GR_SECURE_MASKED},
+     preprocesses, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_VALUE_EXPONENTS, "value-exponents",
      "of each column that is standardised the power of two above the greatest magnitude and above "
      "the greatest deviation",
-     "maximum of exponents", RANKS, GR_RELEASE_AT_START, NULL, preprocesses, GR_SECURE_REFUSED},
+     "maximum of exponents", RANKS, GR_RELEASE_AT_START, NULL, preprocesses, GR_SECURE_REFUSED,
+     GR_PRIVATE_REFUSED},
     {GR_RELEASE_EXTREMES, "extremes",
      "least and greatest value of each column with min_max and no range", "maximum of float32",
      MODEL, GR_RELEASE_AT_START,
      "policy.extremes (default false): a range in data.schema is taken instead", may_tell_extremes,
-     GR_SECURE_REFUSED},
+     GR_SECURE_REFUSED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_MOMENTS, "moments",
      "of each column that is standardised or filled by its mean: values, their sum, and the sum of "
      "squared deviations; of these and of columns filled by their mode whether values and silos "
@@ -185,27 +188,28 @@ static const struct gr_release_row rows[] = {
      "sums of 192-bit numbers", "all ranks; model.h5: mean and deviation", GR_RELEASE_AT_START,
      "columns with fewer values than data.disclosure_threshold, or values of fewer silos than "
      "policy.minimum_silos",
-     preprocesses, GR_SECURE_MASKED},
+     preprocesses, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_CLASS_COUNTS, "class-counts", "training rows (or their weights) of each class",
      "sums of counts", "all ranks, checkpoints", GR_RELEASE_AT_START,
      "counts below data.disclosure_threshold are told, and used, as the threshold", weighs_classes,
-     GR_SECURE_MASKED},
+     GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_SIZES, "sizes", "training rows of each silo", "count for each silo", RANKS,
      GR_RELEASE_AT_START,
      "round.sampling: size alone asks for it, and round.share_sizes has to allow it", shares_sizes,
-     GR_SECURE_REFUSED},
+     GR_SECURE_REFUSED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_FINGERPRINTS, "fingerprints", "salted digests of what each silo has read",
      "three digests of 62 bits for each silo", RECORDS, GR_RELEASE_AT_START,
-     "the salts stay in secrets/, which only the account can read", NULL, GR_SECURE_AS_IT_IS},
+     "the salts stay in secrets/, which only the account can read", NULL, GR_SECURE_AS_IT_IS,
+     GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_COMMON_TABLE, "common-table", "the table that is dealt to the silos", "every row",
      "every process, which all read it", GR_RELEASE_AT_START,
      "data.silo_tables: each process reads the tables of its own silos", has_common_table,
-     GR_SECURE_COMMON},
+     GR_SECURE_COMMON, GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_UPDATE_EXPONENTS, "update-exponents",
      "of each 4,096 elements the power of two above the greatest of all updates times weights",
      "maximum of exponents", RANKS, GR_RELEASE_EACH_ROUND,
      "aggregation.grid: public: the exponent then follows from the config, and tells nothing",
-     on_agreed_grid, GR_SECURE_REFUSED},
+     on_agreed_grid, GR_SECURE_REFUSED, GR_PRIVATE_NOISED},
     {GR_RELEASE_UPDATE, "update",
      "the sum of updates times weights, of weights and of rows; with fednova of local steps, with "
      "scaffold of changes of control variates",
@@ -215,14 +219,15 @@ static const struct gr_release_row rows[] = {
      "through shared memory; of each node the sum, or a share of it: the nodes that add it up, by "
      "aggregation.between; model.h5: the model",
      GR_RELEASE_EACH_ROUND, "sums of fewer silos than policy.minimum_silos: the round is void",
-     adds_up, GR_SECURE_MASKED},
+     adds_up, GR_SECURE_MASKED, GR_PRIVATE_NOISED},
     {GR_RELEASE_TRAINING, "training", "loss, rows trained on, and rows processed", "sums", RECORDS,
      GR_RELEASE_EACH_ROUND,
      "sums of fewer silos than policy.minimum_silos, or fewer rows than data.disclosure_threshold",
-     NULL, GR_SECURE_MASKED},
+     NULL, GR_SECURE_MASKED, GR_PRIVATE_PUBLIC},
     {GR_RELEASE_TIMES, "times",
      "processor time, bytes sent, seconds of sums, and the moment each silo is ready",
-     "sums; messages", RECORDS, GR_RELEASE_EACH_ROUND, NULL, NULL, GR_SECURE_AS_IT_IS},
+     "sums; messages", RECORDS, GR_RELEASE_EACH_ROUND, NULL, NULL, GR_SECURE_AS_IT_IS,
+     GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_SCORES, "scores",
      "losses and metrics of the rows held out and of the test table, confusion matrix, "
      "reliability, "
@@ -232,44 +237,45 @@ static const struct gr_release_row rows[] = {
      "silos "
      "than policy.minimum_silos; in the run directory cells and bins below the threshold, and what "
      "shows them by subtraction, metrics beside them but in steps; policy.digits",
-     scores_rows, GR_SECURE_MASKED},
+     scores_rows, GR_SECURE_MASKED, GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_SILO_SCORES, "silo-scores",
      "of each silo loss, accuracy, metrics and rows of its validation", "numbers for each silo",
      RECORDS, GR_RELEASE_EACH_SCORING,
      "evaluate.per_silo (default false); silos of fewer rows than evaluate.minimum_rows, and one "
      "more where one alone is withheld; policy.digits",
-     scores_silos, GR_SECURE_REFUSED},
+     scores_silos, GR_SECURE_REFUSED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_PARTICIPATION, "participation",
      "which silos took part, were lost, late, back, or sat out and why", "bits for each silo",
-     "all ranks, run directory, checkpoints", GR_RELEASE_EACH_ROUND, NULL, NULL,
-     GR_SECURE_AS_IT_IS},
+     "all ranks, run directory, checkpoints", GR_RELEASE_EACH_ROUND, NULL, NULL, GR_SECURE_AS_IT_IS,
+     GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_CHECKPOINT, "checkpoint",
      "model, server state, best model: functions of the above; the best model's score with all "
      "digits",
-     "vectors", "run directory", GR_RELEASE_AT_CHECKPOINT, NULL, NULL, GR_SECURE_AS_IT_IS},
+     "vectors", "run directory", GR_RELEASE_AT_CHECKPOINT, NULL, NULL, GR_SECURE_AS_IT_IS,
+     GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_UNSCORED, "unscored", "which silos' held-out rows cannot be scored",
      "bit for each silo", RECORDS, GR_RELEASE_WHEN_IT_COMES,
      "the row and its values stay on the terminal of the silo's process, and in the log of "
      "silos[].directory",
-     holds_rows_out, GR_SECURE_AS_IT_IS},
+     holds_rows_out, GR_SECURE_AS_IT_IS, GR_PRIVATE_REFUSED},
     {GR_RELEASE_CLASSES_HELD, "classes-held",
      "which classes have rows, and have rows held out, in any silo", "bit for each class", RECORDS,
-     GR_RELEASE_AT_START, NULL, asks_for_classes, GR_SECURE_BITS},
+     GR_RELEASE_AT_START, NULL, asks_for_classes, GR_SECURE_BITS, GR_PRIVATE_REFUSED},
     {GR_RELEASE_ROW_TERMS, "row-terms",
      "whether rows have weights and offsets, the power of two above the greatest weight, and how "
      "many weights are too small to count",
      "maxima; sum of counts", RECORDS, GR_RELEASE_AT_START,
      "counts that may be below data.disclosure_threshold, or of fewer silos than "
      "policy.minimum_silos",
-     NULL, GR_SECURE_MASKED},
+     NULL, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_ROWS, "rows", "training rows of all silos together", "sum of counts",
      "all ranks, terminal", GR_RELEASE_AT_START,
      "sums of fewer silos than policy.minimum_silos; told only where all silos take part",
-     tells_rows, GR_SECURE_MASKED},
+     tells_rows, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_AUC_BOUNDS, "auc-bounds",
      "of two classes the greatest and least score in each bin of the AUC", "maximum of float32",
      RANKS, GR_RELEASE_EACH_SCORING, "bins of fewer rows of silos than data.disclosure_threshold",
-     bins_scores, GR_SECURE_REFUSED},
+     bins_scores, GR_SECURE_REFUSED, GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_UPDATE_SLICES, "update-slices",
      "with a strategy that combines: of the update of each single silo, by its number, a slice to "
      "the process of each rank, together the whole update; sums of weights and of rows",
@@ -280,20 +286,22 @@ static const struct gr_release_row rows[] = {
      GR_RELEASE_EACH_ROUND,
      "none of an update is hidden: a strategy that adds up releases sums alone; rounds of fewer "
      "silos than policy.minimum_silos are void",
-     combines, GR_SECURE_REFUSED},
+     combines, GR_SECURE_REFUSED, GR_PRIVATE_NOISED},
     {GR_RELEASE_JOB_COMMENT, "job-comment",
      "round, state and accuracy in the comment of a Slurm job", "text",
      "everybody who may see the queue", GR_RELEASE_EACH_ROUND,
-     "accuracy only with GRANARY_JOB_COMMENT=accuracy; nothing with =off", NULL,
-     GR_SECURE_AS_IT_IS},
+     "accuracy only with GRANARY_JOB_COMMENT=accuracy; nothing with =off", NULL, GR_SECURE_AS_IT_IS,
+     GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_PASSED_OVER, "passed-over",
      "whether any CSV file has a line `sep=`, comments, names of rows or empty columns",
-     "four bits", RECORDS, GR_RELEASE_AT_START, NULL, reads_csv, GR_SECURE_BITS},
+     "four bits", RECORDS, GR_RELEASE_AT_START, NULL, reads_csv, GR_SECURE_BITS,
+     GR_PRIVATE_REFUSED},
     {GR_RELEASE_SOFTWARE, "software",
      "what a site's process is made of: version and build of granary, sizes of its words, versions "
      "of libraries, number of processes; no host and no processor",
      "text", "the coordinator, terminal", GR_RELEASE_WHEN_ALL_MEET,
-     "a site of another build is told so, and takes no part", has_sites, GR_SECURE_AS_IT_IS},
+     "a site of another build is told so, and takes no part", has_sites, GR_SECURE_AS_IT_IS,
+     GR_PRIVATE_AS_IT_IS},
 };
 
 const struct gr_release_row *gr_release_rows(size_t *n) {
@@ -318,6 +326,7 @@ void gr_release_words_of(int id, struct gr_release_words *words) {
 bool gr_release_leaves(enum gr_release id, const struct gr_config *config) {
     const struct gr_release_row *row = gr_release_row(id);
     if (!row || (config->secure.aggregation && row->secure == GR_SECURE_REFUSED)) return false;
+    if (gr_is_private(config) && row->hidden == GR_PRIVATE_REFUSED) return false;
     return !row->leaves || row->leaves(config);
 }
 
@@ -335,6 +344,16 @@ const char *gr_release_secure_text(enum gr_release_secure secure) {
         [GR_SECURE_BITS] = "masked: nobody sees one party's part, only whether any has it",
         [GR_SECURE_REFUSED] = "refused: it does not leave"};
     return text[secure];
+}
+
+const char *gr_release_private_text(enum gr_release_private hidden) {
+    static const char *const text[] = {
+        [GR_PRIVATE_AS_IT_IS] = "as it is: it follows from config, schema or what was noised, or "
+                                "is of no silo's row",
+        [GR_PRIVATE_NOISED] = "noised, and charged to the ledger",
+        [GR_PRIVATE_PUBLIC] = "not told: public numbers stand in its place, or zeros",
+        [GR_PRIVATE_REFUSED] = "refused: it does not leave"};
+    return text[hidden];
 }
 
 const char *gr_release_when_text(enum gr_release_when when) {

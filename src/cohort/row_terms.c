@@ -95,7 +95,7 @@ static gr_status compare_terms(const struct gr_cohort *cohort, const struct said
 gr_status gr_terms_agree(struct gr_cohort *cohort) {
     struct said all = {.train_exponent = GR_WEIGHT_NONE, .held_exponent = GR_WEIGHT_NONE};
     gr_status status, mine = GR_OK;
-    if (cohort->config->secure.aggregation) {
+    if (cohort->config->secure.aggregation || gr_is_private(cohort->config)) {
         mine = hear_schema(cohort->config, &all);
     } else {
         hear_all(cohort, &all);
@@ -149,7 +149,7 @@ gr_status gr_terms_sum_lost(struct gr_cohort *cohort) {
     const size_t n = cohort->data->n_local;
     int64_t *counts = NULL, told[2];
     gr_status status;
-    if (!gr_counts_are_due(cohort)) {
+    if (!gr_counts_are_due(cohort) || gr_is_private(cohort->config)) {
         cohort->terms.lost = 0; /* the events of the beginning tell them */
         return GR_OK;
     }

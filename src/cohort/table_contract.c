@@ -178,9 +178,10 @@ out:
 
 gr_status gr_contract_sum_found(struct gr_cohort *cohort) {
     gr_status status = GR_OK;
-    if (gr_counts_are_due(cohort)) GR_TRY(sum_found(cohort));
+    if (gr_counts_are_due(cohort) && gr_release_leaves(GR_RELEASE_FINDINGS, cohort->config))
+        GR_TRY(sum_found(cohort));
+    if (!gr_release_leaves(GR_RELEASE_PASSED_OVER, cohort->config)) return GR_OK;
     cohort->passed_over = cohort->data->passed_over;
-    if (cohort->config->data.source != GR_SOURCE_CSV) return GR_OK;
     status = gr_release_max(cohort->door, GR_RELEASE_PASSED_OVER, &cohort->passed_over.sep_line,
                             sizeof cohort->passed_over / sizeof(int64_t));
 out:

@@ -87,7 +87,8 @@ static const char *behind_name(const char *text) {
  */
 static struct gr_reason reason_of(const struct gr_cohort *cohort, const struct gr_silo *silo) {
     struct gr_reason out = {.reason = OTHER};
-    if (cohort->config->secure.aggregation) return (struct gr_reason){.reason = ABSENT};
+    if (cohort->config->secure.aggregation || gr_is_private(cohort->config))
+        return (struct gr_reason){.reason = ABSENT};
     const char *text = behind_path(cohort, silo), *schema = cohort->config->data.schema;
     const char *body = behind_name(text);
     char place[64];

@@ -24,6 +24,9 @@ bool gr_rule_member_sound(const struct gr_node *entry, const char *key);
 
 /* Of secure, but for the number of parties; of a config that knows its parties, of that as well. */
 void gr_rules_of_secure(const struct gr_rule_context *r);
+/* Of tables of which silos are not asked anything, for the schema says it; with: the setting that
+ * wants it so. */
+void gr_rules_of_declared(const struct gr_rule_context *r, const char *with);
 /* Of secure with n parties, which messages call `parties`, "silos" or "sites". */
 void gr_rules_of_parties(const struct gr_rule_context *r, uint32_t n, const char *parties);
 

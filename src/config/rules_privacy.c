@@ -9,6 +9,10 @@
 
 #define WITH "with privacy.unit"
 
+bool gr_is_private(const struct gr_config *config) {
+    return config->privacy.unit != GR_PRIVACY_NONE;
+}
+
 /* Settings that nobody would look at without a unit. */
 static void check_unused(const struct gr_rule_context *r) {
     const struct gr_privacy_config *privacy = &r->config->privacy;
@@ -62,6 +66,66 @@ static void check_numbers(const struct gr_rule_context *r) {
                privacy->expected_batch, privacy->expected_units);
 }
 
+/* Ways of noise and sampling that have no accounting, or no protection. */
+static void check_mechanism(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    const struct gr_privacy_config *privacy = &config->privacy;
+    const bool silo = privacy->unit == GR_PRIVACY_SILO;
+    const char *unit = gr_privacy_unit_text(privacy->unit);
+    if (!silo && privacy->noise != GR_NOISE_SILO && gr_rule_sound(r, "privacy.noise"))
+        REFUSE(r, "privacy.noise", "found %s, allowed only silo " WITH " %s",
+               gr_noise_text(privacy->noise), unit);
+    if (privacy->adjacency == GR_NEIGHBOURS_REPLACE && !silo &&
+        privacy->sampling == GR_PRIVATE_SAMPLING_POISSON && gr_rule_sound(r, "privacy.adjacency") &&
+        gr_rule_sound(r, "privacy.sampling"))
+        REFUSE(r, "privacy.adjacency",
+               "found replace, allowed add_remove or zero_out with privacy.sampling poisson: no "
+               "pair of distributions is proven to be the worst one");
+    if (!silo && config->train.batch_size != privacy->expected_batch &&
+        gr_rule_sound(r, "train.batch_size") && gr_rule_sound(r, "privacy.expected_batch"))
+        REFUSE(r, "train.batch_size", "found %u, allowed only %u (privacy.expected_batch)",
+               config->train.batch_size, privacy->expected_batch);
+    if (!silo && privacy->expected_units > 0 &&
+        privacy->budget.delta * privacy->expected_units > 1 &&
+        gr_rule_sound(r, "privacy.budget.delta") && gr_rule_sound(r, "privacy.expected_units"))
+        REFUSE(r, "privacy.budget.delta",
+               "found %g, allowed up to 1 / privacy.expected_units, which is %g: a delta above "
+               "it permits that one of them is told as it is",
+               privacy->budget.delta, 1.0 / privacy->expected_units);
+}
+
+/* Settings that would let something of rows out beside the noised sums. */
+static void check_told(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    const struct gr_strategy *strategy = gr_strategy_find(config->strategy.name);
+    const struct {
+        const char *path, *found, *why;
+        bool broken;
+    } rule[] = {
+        {"data.validation_fraction", NULL, "scores of rows that silos hold out are not noised",
+         config->data.validation_fraction > 0},
+        {"data.test_fraction", NULL, "scores of rows that silos hold out are not noised",
+         config->data.test_fraction > 0},
+        {"evaluate.per_silo", "true", "a silo's scores are of its rows", config->evaluate.per_silo},
+        {"policy.extremes", "true", "a least value is that of one row", config->policy.extremes},
+        {"round.sampling", "size", "rows of a silo are not told",
+         config->round.sampling == GR_SAMPLING_SIZE},
+        {"train.class_weights", "balanced", "rows of a class are counted for it",
+         config->train.class_weights != GR_CLASS_WEIGHTS_NONE},
+        {"train.seconds", NULL, "how many steps fit in a time depends on rows",
+         config->train.seconds > 0},
+        {"strategy.name", config->strategy.name,
+         "it takes one step along the gradient of all rows, without noise",
+         strategy && strategy->full_gradient},
+    };
+    for (size_t i = 0; i < sizeof rule / sizeof *rule; i++) {
+        if (!rule[i].broken || !gr_rule_sound(r, rule[i].path)) continue;
+        REFUSE(r, rule[i].path, "found %s, not allowed " WITH " %s: %s",
+               rule[i].found ? rule[i].found : "a number above 0",
+               gr_privacy_unit_text(config->privacy.unit), rule[i].why);
+    }
+}
+
 void gr_rules_of_privacy(const struct gr_rule_context *r) {
     if (!gr_rule_sound(r, "privacy.unit")) return;
     if (r->config->privacy.unit == GR_PRIVACY_NONE) {
@@ -69,4 +133,7 @@ void gr_rules_of_privacy(const struct gr_rule_context *r) {
         return;
     }
     check_numbers(r);
+    check_mechanism(r);
+    check_told(r);
+    gr_rules_of_declared(r, WITH " other than none");
 }

@@ -117,29 +117,30 @@ static void check_vectors(const struct gr_rule_context *r) {
 }
 
 /* Silos are not asked for what a table has: the schema says it. */
-static void check_tables(const struct gr_rule_context *r) {
+void gr_rules_of_declared(const struct gr_rule_context *r, const char *with) {
     const struct gr_config *config = r->config;
     const enum gr_data_source source = config->data.source;
     if (!gr_rule_sound(r, "data.source")) return;
     if ((source == GR_SOURCE_CSV || source == GR_SOURCE_HDF5) && !config->data.schema[0] &&
         gr_rule_sound(r, "data.schema"))
         REFUSE(r, is_study(config) ? "schema" : "data.schema",
-               "is required; found nothing, allowed %s " WITH ": columns, categories and ranges "
-               "are not asked of silos",
-               is_study(config) ? "the section `schema`" : "a path");
+               "is required; found nothing, allowed %s %s: columns, categories and ranges are not "
+               "asked of silos",
+               is_study(config) ? "the section `schema`" : "a path", with);
     if (source == GR_SOURCE_SYNTHETIC && config->preprocess.scale != GR_SCALE_NONE &&
         gr_rule_sound(r, "preprocess.scale"))
         REFUSE(r, "preprocess.scale",
-               "found %s, allowed only none " WITH " and data.source synthetic, whose features "
-               "have no range",
-               gr_scale_text(config->preprocess.scale));
+               "found %s, allowed only none %s and data.source synthetic, whose features have no "
+               "range",
+               gr_scale_text(config->preprocess.scale), with);
     /* Labels of a table that is dealt are nobody's. */
     if (source == GR_SOURCE_IDX && config->data.silo_tables_count > 0 &&
         config->model.classes == 0 && !gr_predicts_number(&config->model) &&
         gr_rule_sound(r, "model.classes"))
         REFUSE(r, "model.classes",
-               "is required; found nothing, allowed the number of classes " WITH
-               ": the greatest label is not asked of silos");
+               "is required; found nothing, allowed the number of classes %s: the greatest label "
+               "is not asked of silos",
+               with);
 }
 
 /* Releases of single silos. */
@@ -165,7 +166,7 @@ void gr_rules_of_secure(const struct gr_rule_context *r) {
         return;
     }
     check_vectors(r);
-    check_tables(r);
+    gr_rules_of_declared(r, WITH);
     check_told(r);
     if (!is_study(config) && gr_rule_sound(r, "data.silos") && config->data.silos > 0)
         gr_rules_of_parties(r, gr_secure_parties(config),
@@ -177,6 +178,7 @@ void gr_rules_of_secure(const struct gr_rule_context *r) {
 
 /* A column of a schema, and its place. */
 struct column_place {
+    const char *with; /* the setting that wants it so */
     const struct gr_column *column;
     const struct gr_node *node;
     struct gr_broken *broken;
@@ -191,17 +193,20 @@ static void refuse_column(const struct column_place *at, const char *key, const 
     if (at->node->broken || !child || child->broken) return;
     snprintf(below, sizeof below, "%s.%s", at->path, key);
     gr_broken_add(at->broken, child->place.line > 0 ? child->place : at->node->place, below,
-                  "found %s, allowed %s " WITH, found, allowed);
+                  "found %s, allowed %s %s", found, allowed, at->with);
+}
+
+static enum gr_scale scale_of(const struct gr_config *config, const struct gr_column *c) {
+    return c->scale == GR_SCALE_DEFAULT ? config->preprocess.scale : c->scale;
 }
 
 /* Sums of a column are taken in units of its range. */
 static bool is_summed(const struct gr_config *config, const struct gr_column *c) {
-    const enum gr_scale scale = c->scale == GR_SCALE_DEFAULT ? config->preprocess.scale : c->scale;
     return gr_column_is_number(c->type) &&
-           (scale != GR_SCALE_NONE || c->missing == GR_MISSING_MEAN);
+           (scale_of(config, c) != GR_SCALE_NONE || c->missing == GR_MISSING_MEAN);
 }
 
-static void check_secure_column(const struct gr_config *config, const struct column_place *at) {
+static void check_declared_column(const struct gr_config *config, const struct column_place *at) {
     const struct gr_column *c = at->column;
     if (c->open)
         refuse_column(at, c->categories_count > 0 ? "open" : "categories",
@@ -216,14 +221,29 @@ static void check_secure_column(const struct gr_config *config, const struct col
         refuse_column(at, "categories", "none", "the list of classes, or model.classes,");
 }
 
+/* Means, deviations and modes are sums over rows, which are not noised. */
+static void check_private_column(const struct gr_config *config, const struct column_place *at) {
+    const struct gr_column *c = at->column;
+    if (gr_column_is_number(c->type) && scale_of(config, c) == GR_SCALE_STANDARDISE)
+        refuse_column(at, "scale", "standardise", "none or min_max, with a range,");
+    if (c->missing == GR_MISSING_MEAN || c->missing == GR_MISSING_MODE)
+        refuse_column(at, "missing", c->missing == GR_MISSING_MEAN ? "mean" : "mode",
+                      "refuse, indicator or zero");
+}
+
 void gr_check_secure_columns(const struct gr_config *config, const struct gr_schema *schema,
                              const struct gr_node *root, struct gr_broken *broken) {
     const struct gr_node *list = gr_node_child(root, "columns", 7),
                          *node = list ? list->child : NULL;
-    if (!config->secure.aggregation) return;
+    const bool private = gr_is_private(config);
+    if (!config->secure.aggregation && !private) return;
     for (unsigned i = 0; i < schema->columns_count && node; i++, node = node->next) {
-        struct column_place at = {&schema->columns[i], node, broken, ""};
+        struct column_place at = {.with = private ? "with privacy.unit other than none" : WITH,
+                                  .column = &schema->columns[i],
+                                  .node = node,
+                                  .broken = broken};
         snprintf(at.path, sizeof at.path, "columns[%u]", i);
-        check_secure_column(config, &at);
+        check_declared_column(config, &at);
+        if (private) check_private_column(config, &at);
     }
 }

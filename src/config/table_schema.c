@@ -508,7 +508,7 @@ gr_status gr_schema_check_secure(const struct gr_config *config) {
     gr_status status;
     char *text = NULL;
     size_t length = 0;
-    if (!config->secure.aggregation || !path[0]) return GR_OK;
+    if ((!config->secure.aggregation && !gr_is_private(config)) || !path[0]) return GR_OK;
     GR_TRY(read_file(path, &text, &length));
     status = gr_settings_read(path, text, length, read_secure, &r);
 out:

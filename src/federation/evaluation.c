@@ -571,7 +571,7 @@ static size_t foresee_round(const struct gr_federation *f, uint32_t round, bool 
                             struct gr_door_foreseen *out) {
     enum { ALLOWS, SUMS_MAX = 5 };
     uint32_t releases[SUMS_MAX], n = 0;
-    if (asks && !whole) releases[n++] = ALLOWS;
+    if (asks && !whole && !gr_is_private(f->config)) releases[n++] = ALLOWS;
     if (evaluation_due(f, round)) {
         if (asks) releases[n++] = ALLOWS;
         releases[n++] = GR_RELEASE_SCORES;
@@ -730,7 +730,7 @@ static gr_status allow_losses(struct gr_federation *f, bool *allowed) {
     const struct gr_door *door = gr_cohort_door(f->cohort);
     struct gr_release_basis basis;
     size_t n;
-    if (f->scores->again) {
+    if (f->scores->again || gr_is_private(f->config)) {
         *allowed = false;
         return GR_OK;
     }

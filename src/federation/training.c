@@ -12,6 +12,8 @@
 #include <math.h>
 #include <string.h>
 
+#include <privacy/secret_draw.h>
+
 struct gr_training {
     const struct gr_strategy *strategy; /* static */
     struct gr_trainer *trainer;         /* owned, as all that follows */
@@ -35,6 +37,7 @@ struct gr_training {
     struct gr_flags selected; /* by the draw from all silos; in a replay: those that took part */
     struct gr_flags drawn;    /* replay: the draw; after losses: of those that are there */
     struct gr_flags named;    /* replay: room for a list */
+    unsigned char *secrets;   /* private steps: n_local of GR_SECRET_BYTES; NULL: none */
     uint8_t *heard;           /* silos whose terminal knows why they sit out; n_silos flags */
 };
 
@@ -66,6 +69,25 @@ out:
     return status;
 }
 
+/* Rows and persons are hidden by the steps of a silo's training; a silo by what is made of it. */
+static bool steps_are_private(const struct gr_config *config) {
+    return config->privacy.unit == GR_PRIVACY_ROW || config->privacy.unit == GR_PRIVACY_PERSON;
+}
+
+static gr_status create_trainer(struct gr_federation *f) {
+    struct gr_train_config train = f->config->train;
+    struct gr_trainer **trainer = &f->training->trainer;
+    gr_status status;
+    if (!steps_are_private(f->config))
+        return gr_trainer_create(&train, f->config->run.seed, f->model, trainer);
+    GR_TRY(gr_allocate_zero(f->data->n_local, GR_SECRET_BYTES, "secrets", &f->training->secrets));
+    train.batch_size = GR_CLIP_ROWS_MAX; /* all that passes the model at a time */
+    GR_TRY(gr_trainer_create(&train, f->config->run.seed, f->model, trainer));
+    status = gr_trainer_make_private(*trainer, &f->config->privacy);
+out:
+    return status;
+}
+
 /*
  * Buffers for updates are allocated when a silo first needs one: with sampling a rank trains few of
  * its silos at a time.
@@ -79,7 +101,7 @@ gr_status gr_training_create(struct gr_federation *f) {
     t = f->training;
     t->strategy = gr_strategy_find(config->strategy.name);
     if (n > 0) /* a coordinator's job never trains, and has no use for a gradient */
-        GR_TRY(gr_trainer_create(&config->train, config->run.seed, f->model, &t->trainer));
+        GR_TRY(create_trainer(f));
     t->n_sent = gr_strategy_sent(t->strategy);
     GR_TRY(gr_allocate_zero(n * t->n_sent, sizeof *t->sent, "updates", &t->sent));
     GR_TRY(gr_allocate_zero(n, sizeof *t->contribution, "contributions", &t->contribution));
@@ -106,6 +128,7 @@ void gr_training_free(struct gr_federation *f) {
     gr_flags_release(&t->drawn);
     gr_flags_release(&t->named);
     gr_free(t->heard);
+    gr_free(t->secrets);
     gr_replay_close(t->replay);
     gr_trainer_free(t->trainer);
     gr_free(t);
@@ -142,6 +165,23 @@ static float largest_sent(float *const *sent, size_t n_sent, size_t n) {
     return largest;
 }
 
+/* The same steps again are of the same secret, so that the same update comes of them; others are of
+ * another, for noise that is used twice is none. */
+static void keep_secret(struct gr_training *t, size_t local, bool again) {
+    unsigned char *secret = t->secrets + local * GR_SECRET_BYTES;
+    if (!again) gr_secret_make(secret);
+    gr_trainer_keep_secret(t->trainer, secret);
+}
+
+typedef gr_status (*train_function)(struct gr_trainer *, const struct gr_silo *, uint32_t,
+                                    const float *, float *, gr_poll_function, void *,
+                                    struct gr_train_result *);
+
+static train_function way_of(const struct gr_federation *f) {
+    if (steps_are_private(f->config)) return gr_train_silo_privately;
+    return f->training->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo;
+}
+
 /* Where the next contribution's vectors are made. */
 static float **next_sent(const struct gr_training *t) {
     return t->sent + (t->running ? 0 : t->n_contributions) * t->n_sent;
@@ -175,8 +215,9 @@ static gr_status solve(struct gr_federation *f, size_t local, uint64_t repeated,
     if (t->strategy->prepare) t->strategy->prepare(&part);
     gr_trainer_correct(t->trainer, t->strategy->corrects ? part.kept[0] : NULL);
     gr_trainer_repeat(t->trainer, repeated);
-    GR_TRY((t->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo)(
-        t->trainer, silo, round, gr_server_parameters(f->server), sent[0], poll, f->comm, result));
+    if (t->secrets) keep_secret(t, local, repeated > 0);
+    GR_TRY(way_of(f)(t->trainer, silo, round, gr_server_parameters(f->server), sent[0], poll,
+                     f->comm, result));
     gr_inject_fault_update(f->cohort, round, silo->id, sent[0], n, &result->largest);
     part.steps = result->steps;
     if (!t->strategy->conclude) goto out;
@@ -254,6 +295,10 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
         gr_flags_set(&gr_round_roster(f)->sat_out, silo->id, GR_SIT_DATA);
         return GR_OK;
     }
+    if (gr_trainer_check(t->trainer, silo) != GR_OK) {
+        sit_out(f, silo, round, GR_SIT_DATA, gr_message());
+        return GR_OK;
+    }
     gr_inject_fault(f->cohort, round, GR_POINT_TRAIN);
     gr_status status = solve(f, local, 0, gr_control_poll, &result);
     if (status == GR_OK && t->strategy->alike && !(result.weight > 0)) {
@@ -297,10 +342,16 @@ static gr_status train_again(void *context) {
         GR_TRY(add_now(f, contribution));
     }
 out:
-    t->sums.cpu_microseconds += llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
+    if (!t->secrets) t->sums.cpu_microseconds += llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
     if (status == GR_ERROR_DATA)
         status = gr_fail(GR_ERROR_INTERNAL, "training once more differs: %s", gr_message());
     return status;
+}
+
+/* As a contribution says them. */
+static uint64_t rows_told(const struct gr_federation *f, size_t local) {
+    return f->training->secrets ? f->config->privacy.expected_units
+                                : f->data->local[local].train.n_rows;
 }
 
 /*
@@ -319,8 +370,8 @@ static uint32_t choose_way(struct gr_federation *f, uint32_t round, const struct
         const size_t local = t->place[asked->set[i]];
         if (local >= f->data->n_local) continue;
         mine++;
-        if (f->data->local[local].train.n_rows > t->most_rows)
-            t->most_rows = f->data->local[local].train.n_rows;
+        const uint64_t rows = rows_told(f, local);
+        t->most_rows = rows > t->most_rows ? rows : t->most_rows;
     }
     t->running = gr_kept_vectors(f->kept) == 0 && mine >= gr_aggregate_many(aggregator);
     for (size_t i = t->n_sent; t->running && i < f->data->n_local * t->n_sent && t->sent[i]; i++) {
@@ -450,7 +501,8 @@ gr_status gr_training_run(struct gr_federation *f, uint32_t round,
         GR_TRY(train_silo(f, local, round));
         if (options->trained) options->trained(options->context, round, ++done, mine);
     }
-    t->sums.cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
+    /* Time tells how many rows were drawn. */
+    if (!t->secrets) t->sums.cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
     gr_inject_fault(f->cohort, round, GR_POINT_READY);
 out:
     return status;

@@ -5,6 +5,7 @@
 #include <granary/train.h>
 
 #include "train/optimizer.h"
+#include "train/private_steps.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,9 +18,10 @@ struct gr_trainer {
     size_t n_state;
     /* Of the optimizer; owned, or with train.state keep the solver's that is carried. */
     float *state[GR_SOLVER_VECTORS_MAX];
-    struct gr_solver *solver; /* borrowed */
-    bool fused;               /* the model takes plain SGD's step itself */
-    uint32_t *order;          /* rows in the order of this pass; owned */
+    struct gr_solver *solver;               /* borrowed */
+    bool fused;                             /* the model takes plain SGD's step itself */
+    struct gr_private_steps *private_steps; /* owned; NULL: without privacy */
+    uint32_t *order;                        /* rows in the order of this pass; owned */
     size_t order_room;
     gsl_rng *stream; /* owned */
     /* Of one silo's round. */
@@ -75,11 +77,27 @@ out:
 void gr_trainer_free(struct gr_trainer *trainer) {
     if (!trainer) return;
     gsl_rng_free(trainer->stream);
+    gr_private_steps_free(trainer->private_steps);
     gr_free(trainer->order);
     for (size_t i = 0; i < trainer->n_state && trainer->config.state == GR_SOLVER_RESET; i++)
         gr_free(trainer->state[i]);
     gr_free(trainer->gradient);
     gr_free(trainer);
+}
+
+gr_status gr_trainer_make_private(struct gr_trainer *trainer,
+                                  const struct gr_privacy_config *privacy) {
+    return gr_private_steps_create(privacy, trainer->model, &trainer->private_steps);
+}
+
+gr_status gr_trainer_check(const struct gr_trainer *trainer, const struct gr_silo *silo) {
+    return trainer->private_steps
+               ? gr_private_steps_check(trainer->private_steps, silo->train.n_rows)
+               : GR_OK;
+}
+
+void gr_trainer_keep_secret(struct gr_trainer *trainer, const unsigned char *secret) {
+    gr_private_steps_start(trainer->private_steps, secret);
 }
 
 size_t gr_solver_vectors(const struct gr_train_config *config,
@@ -365,6 +383,55 @@ gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, 
 out:
     return status;
 }
+
+/* ---- with differential privacy --------------------------------------------------------------- */
+
+/*
+ * All that a result tells is public: its numbers are those expected, and nothing that rows decide
+ * ends the training. A table of more rows than twice those expected is refused by its size alone.
+ */
+static gr_status start_privately(struct gr_trainer *trainer, const struct gr_silo *silo,
+                                 uint32_t round, const float *global, struct gr_train_result *out) {
+    const uint32_t units = gr_private_steps_units(trainer->private_steps);
+    const struct gr_train_config *config = &trainer->config;
+    gr_status status;
+    *out = (struct gr_train_result){.examples = units, .weight = 1};
+    gr_model_start_round(trainer->model, trainer->seed, silo->stream, round);
+    GR_TRY(start_solver(trainer));
+    trainer->global = global;
+    trainer->rate = gr_learning_rate(config, round);
+    trainer->steps_left = gr_private_steps_of_round(trainer->private_steps, config);
+out:
+    return status;
+}
+
+gr_status gr_train_silo_privately(struct gr_trainer *trainer, const struct gr_silo *silo,
+                                  uint32_t round, const float *global, float *update,
+                                  gr_poll_function poll, void *context,
+                                  struct gr_train_result *out) {
+    const struct gr_train_config *config = &trainer->config;
+    const size_t size = gr_model_layout(trainer->model)->size;
+    gr_status status;
+    GR_TRY(start_privately(trainer, silo, round, global, out));
+    memcpy(update, global, size * sizeof *update);
+    for (; trainer->steps_left > 0; trainer->steps_left--, out->steps++) {
+        GR_TRY(gr_private_steps_gradient(trainer->private_steps, update, &silo->train, poll,
+                                         context, trainer->gradient));
+        if (config->proximal_mu > 0)
+            gr_add_proximal(trainer->gradient, update, global, config->proximal_mu, size);
+        take_step(trainer, ++trainer->steps_done, update, trainer->gradient);
+    }
+    if (trainer->solver) {
+        trainer->solver->steps = trainer->steps_done;
+        GR_TRY(check_kept(trainer, silo, size));
+    }
+    trainer->solver = NULL;
+    status = take_largest(silo, subtract(update, global, size), out);
+out:
+    return status;
+}
+
+/* ---- the full gradient ----------------------------------------------------------------------- */
 
 /* sum += the gradient of the batch, a mean over its n rows, times n. Batches differ in size; their
  * means are weighted by their rows, and divided by all rows at the end. */

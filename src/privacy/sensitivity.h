@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The grid of a noised sum over units, and how much one unit moves it. Clipped sums are taken in
+ * floats over micro-batches of at most 64 rows and rounded to multiples of clip norm / 2^24; what
+ * is added up and noised are integers.
+ *
+ * Tables that differ in one unit differ in the rows of one group, of at most four micro-batches.
+ * Over m rows of norms up to C a chain of fused products is off by at most m^2 2^-24 C (Higham
+ * 2002, equation 3.5), on both tables, and rounding by half a step in each of d coordinates. So the
+ * sums differ by at most C (1 + 2^-22) + 4 (2 * 64^2 2^-24 C + sqrt(d) 2^-24 C), which for d up to
+ * 10^8 is below 1.0044 C. The noise multiplier that is accounted for is the one that was asked for
+ * divided by GR_PRIVATE_SENSITIVITY.
+ */
+#ifndef GRANARY_PRIVACY_SENSITIVITY_H
+#define GRANARY_PRIVACY_SENSITIVITY_H
+
+#define GR_PRIVATE_SUM_STEPS   0x1p24 /* of the grid, to the clip norm */
+#define GR_PRIVATE_SENSITIVITY 1.005
+enum {
+    GR_PRIVATE_SUM_SIZE_MAX = 100000000, /* parameters, for which the bound holds */
+    GR_PRIVATE_PARTS_MAX = 4,            /* micro-batches of a group */
+    GR_PRIVATE_GROUP_ROWS = 48           /* expected in a group */
+};
+
+#endif

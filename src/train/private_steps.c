@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/private_steps.h"
+
+#include "train/private_sum.h"
+
+#include <data/rows.h>
+#include <privacy/noise.h>
+#include <privacy/secret_draw.h>
+#include <privacy/sensitivity.h>
+
+#include <math.h>
+#include <string.h>
+
+struct gr_private_steps {
+    struct gr_privacy_config config;
+    struct gr_model *model; /* borrowed */
+    size_t size;            /* of the layout */
+    struct gr_noise *noise; /* owned, as all that follows */
+    int64_t *sum;           /* size */
+    float *part;            /* size: the sum of a micro-batch */
+    uint32_t *drawn;        /* rows of a step, for each row of the table */
+    uint32_t *group;        /* of each drawn one */
+    uint32_t *order;        /* the drawn ones, group by group */
+    uint32_t *begin;        /* of each group in `order`; n_groups + 1 */
+    uint32_t *step_of;      /* fixed: of each row, in the pass */
+    size_t room;            /* rows of the table */
+    uint32_t n_groups;
+    uint64_t inclusion; /* see gr_secret_include */
+    uint32_t pass_steps;
+    unsigned char secret[GR_SECRET_BYTES];
+    uint64_t taken; /* steps since the secret */
+};
+
+/* Steps in which each row is once: so many that a step has expected_batch of them in the mean. */
+static uint32_t steps_of_pass(const struct gr_privacy_config *config) {
+    return (uint32_t)(((uint64_t)config->expected_units + config->expected_batch - 1) /
+                      config->expected_batch);
+}
+
+/* expected_batch / expected_units in units of 2^-64, rounded up; 0 for 1. */
+static uint64_t inclusion_of(const struct gr_privacy_config *config) {
+    __extension__ typedef unsigned __int128 wide;
+    if (config->sampling == GR_PRIVATE_SAMPLING_FIXED ||
+        config->expected_batch >= config->expected_units)
+        return 0;
+    return (uint64_t)(((wide)config->expected_batch << 64) / config->expected_units) + 1;
+}
+
+gr_status gr_private_steps_create(const struct gr_privacy_config *config, struct gr_model *model,
+                                  struct gr_private_steps **out) {
+    const struct gr_layout *layout = gr_model_layout(model);
+    struct gr_private_steps *steps = NULL;
+    gr_status status;
+    *out = NULL;
+    if (layout->size > GR_PRIVATE_SUM_SIZE_MAX)
+        return gr_fail(GR_ERROR_CONFIG, "privacy.unit: %zu parameters, allowed at most %d",
+                       layout->size, GR_PRIVATE_SUM_SIZE_MAX);
+    GR_TRY(gr_allocate_zero(1, sizeof *steps, "private steps", &steps));
+    steps->config = *config;
+    steps->model = model;
+    steps->size = layout->size;
+    steps->inclusion = inclusion_of(config);
+    steps->pass_steps = steps_of_pass(config);
+    steps->n_groups = (config->expected_batch + GR_PRIVATE_GROUP_ROWS - 1) / GR_PRIVATE_GROUP_ROWS;
+    GR_TRY(gr_noise_create(config->noise_multiplier * GR_PRIVATE_SUM_STEPS, &steps->noise));
+    GR_TRY(gr_allocate(steps->size, sizeof *steps->sum, "a noised sum", &steps->sum));
+    GR_TRY(gr_allocate(steps->size, sizeof *steps->part, "a clipped sum", &steps->part));
+    GR_TRY(gr_allocate((size_t)steps->n_groups + 1, sizeof *steps->begin, "groups of rows",
+                       &steps->begin));
+    *out = steps;
+    steps = NULL;
+out:
+    gr_private_steps_free(steps);
+    return status;
+}
+
+static void forget_rows(struct gr_private_steps *steps) {
+    gr_free(steps->drawn);
+    gr_free(steps->group);
+    gr_free(steps->order);
+    gr_free(steps->step_of);
+    steps->drawn = steps->group = steps->order = steps->step_of = NULL;
+    steps->room = 0;
+}
+
+void gr_private_steps_free(struct gr_private_steps *steps) {
+    if (!steps) return;
+    forget_rows(steps);
+    gr_noise_free(steps->noise);
+    gr_free(steps->sum);
+    gr_free(steps->part);
+    gr_free(steps->begin);
+    gr_free(steps);
+}
+
+uint32_t gr_private_steps_units(const struct gr_private_steps *steps) {
+    return steps->config.expected_units;
+}
+
+uint64_t gr_private_steps_of_round(const struct gr_private_steps *steps,
+                                   const struct gr_train_config *train) {
+    return train->steps > 0 ? train->steps : (uint64_t)train->epochs * steps->pass_steps;
+}
+
+void gr_private_steps_start(struct gr_private_steps *steps, const unsigned char *secret) {
+    memcpy(steps->secret, secret, GR_SECRET_BYTES);
+    steps->taken = 0;
+}
+
+gr_status gr_private_steps_check(const struct gr_private_steps *steps, size_t n_rows) {
+    if (n_rows <= 2 * (uint64_t)steps->config.expected_units && n_rows <= UINT32_MAX) return GR_OK;
+    return gr_fail(GR_ERROR_DATA,
+                   "%zu rows, allowed at most twice privacy.expected_units, which is %u", n_rows,
+                   steps->config.expected_units);
+}
+
+/* ---- who is in a step ------------------------------------------------------------------------ */
+
+static gr_status make_room(struct gr_private_steps *steps, size_t n) {
+    gr_status status = GR_OK;
+    if (n <= steps->room) return GR_OK;
+    forget_rows(steps);
+    GR_TRY(gr_allocate(n, sizeof *steps->drawn, "rows of a step", &steps->drawn));
+    GR_TRY(gr_allocate(n, sizeof *steps->group, "rows of a step", &steps->group));
+    GR_TRY(gr_allocate(n, sizeof *steps->order, "rows of a step", &steps->order));
+    GR_TRY(gr_allocate(n, sizeof *steps->step_of, "rows of a pass", &steps->step_of));
+    steps->room = n;
+out:
+    if (status != GR_OK) forget_rows(steps);
+    return status;
+}
+
+/* fixed: each row draws the step of the pass in which it is, by itself, so that a row that is not
+ * there moves no other. */
+static uint32_t draw_of_pass(struct gr_private_steps *steps, uint32_t n) {
+    const uint64_t pass = steps->taken / steps->pass_steps;
+    const uint32_t at = (uint32_t)(steps->taken % steps->pass_steps);
+    uint32_t count = 0;
+    if (at == 0)
+        gr_secret_choose(steps->secret, GR_SECRET_PASS, pass, steps->pass_steps, n, steps->step_of);
+    for (uint32_t i = 0; i < n; i++)
+        if (steps->step_of[i] == at) steps->drawn[count++] = i;
+    return count;
+}
+
+/* The drawn rows, group by group, each in the table's order. */
+static void draw(struct gr_private_steps *steps, uint32_t n) {
+    const uint32_t count =
+        steps->config.sampling == GR_PRIVATE_SAMPLING_FIXED
+            ? draw_of_pass(steps, n)
+            : gr_secret_include(steps->secret, steps->taken, steps->inclusion, n, steps->drawn);
+    uint32_t *begin = steps->begin;
+    gr_secret_choose(steps->secret, GR_SECRET_GROUPS, steps->taken, steps->n_groups, count,
+                     steps->group);
+    memset(begin, 0, ((size_t)steps->n_groups + 1) * sizeof *begin);
+    for (uint32_t i = 0; i < count; i++)
+        begin[steps->group[i] + 1]++;
+    for (uint32_t g = 0; g < steps->n_groups; g++)
+        begin[g + 1] += begin[g];
+    for (uint32_t i = 0; i < count; i++)
+        steps->order[begin[steps->group[i]]++] = steps->drawn[i];
+    memmove(begin + 1, begin, (size_t)steps->n_groups * sizeof *begin);
+    begin[0] = 0;
+}
+
+/* ---- the sum --------------------------------------------------------------------------------- */
+
+/* A micro-batch of n rows, on the grid. */
+static gr_status add_rows(struct gr_private_steps *steps, const float *parameters,
+                          const struct gr_rows *rows, const uint32_t *index, size_t n) {
+    struct gr_model *model = steps->model;
+    gr_status status;
+    gr_rows_gather(rows, index, 0, n, gr_model_batch_features(model), gr_model_batch_labels(model),
+                   gr_model_batch_targets(model));
+    gr_rows_gather_terms(rows, index, 0, n, gr_model_batch_weights(model),
+                         gr_model_batch_offsets(model));
+    gr_model_key_rows(model, steps->taken, index);
+    status = gr_model_clipped_sum(model, parameters, n, steps->config.clip_norm, steps->part);
+    if (status == GR_OK)
+        gr_round_to_grid(steps->part, GR_PRIVATE_SUM_STEPS / steps->config.clip_norm, steps->sum,
+                         steps->size);
+    return status;
+}
+
+/* A group of more rows than the bound of the sensitivity is proven for loses those above it: with
+ * up to twice the expected rows that happens with a probability below 1e-38. */
+static gr_status add_group(struct gr_private_steps *steps, const float *parameters,
+                           const struct gr_rows *rows, const uint32_t *index, size_t n) {
+    const size_t most = (size_t)GR_PRIVATE_PARTS_MAX * GR_CLIP_ROWS_MAX;
+    gr_status status = GR_OK;
+    n = n < most ? n : most;
+    for (size_t first = 0; first < n && status == GR_OK; first += GR_CLIP_ROWS_MAX)
+        status = add_rows(steps, parameters, rows, index + first,
+                          n - first < GR_CLIP_ROWS_MAX ? n - first : GR_CLIP_ROWS_MAX);
+    return status;
+}
+
+/* In float32 at the end: what is made of the noised sum tells nothing more. Gaps get no noise. */
+static void to_gradient(const struct gr_private_steps *steps, float *gradient) {
+    const struct gr_layout *layout = gr_model_layout(steps->model);
+    const double step =
+        steps->config.clip_norm / GR_PRIVATE_SUM_STEPS / steps->config.expected_batch;
+    memset(gradient, 0, steps->size * sizeof *gradient);
+    for (size_t t = 0; t < layout->n_tensors; t++) {
+        const struct gr_tensor *tensor = &layout->tensors[t];
+        for (size_t i = tensor->offset; i < tensor->offset + tensor->n_elements; i++)
+            gradient[i] = (float)(step * (double)steps->sum[i]);
+    }
+}
+
+gr_status gr_private_steps_gradient(struct gr_private_steps *steps, const float *parameters,
+                                    const struct gr_rows *rows, gr_poll_function poll,
+                                    void *context, float *gradient) {
+    unsigned char key[GR_SECRET_BYTES];
+    gr_status status;
+    GR_TRY(make_room(steps, rows->n_rows));
+    memset(steps->sum, 0, steps->size * sizeof *steps->sum);
+    draw(steps, (uint32_t)rows->n_rows);
+    for (uint32_t g = 0; g < steps->n_groups; g++) {
+        if (poll) GR_TRY(poll(context));
+        GR_TRY(add_group(steps, parameters, rows, steps->order + steps->begin[g],
+                         steps->begin[g + 1] - steps->begin[g]));
+    }
+    gr_secret_key(steps->secret, GR_SECRET_NOISE, 0, key);
+    gr_noise_add(steps->noise, key, steps->taken, steps->sum, steps->size);
+    to_gradient(steps, gradient);
+    steps->taken++;
+out:
+    return status;
+}

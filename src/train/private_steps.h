@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private steps: the gradient of a step as a noised sum over secretly drawn rows, of each of which
+ * at most clip_norm enters (Abadi et al. 2016, algorithm 1), divided by a public number. Whatever
+ * is made of such gradients tells no more of a row than they do.
+ *
+ * Two tables that differ in one row differ in one group of rows that are summed in floats: which
+ * row is in which group is drawn for each by itself. So what roundings add to the sensitivity does
+ * not grow with the batch: see GR_PRIVATE_SENSITIVITY.
+ */
+#ifndef GRANARY_TRAIN_PRIVATE_STEPS_H
+#define GRANARY_TRAIN_PRIVATE_STEPS_H
+
+#include <granary/data.h>
+#include <granary/model.h>
+
+struct gr_private_steps;
+
+/* Not collective. Errors: GR_ERROR_CONFIG: the model has more parameters than the bound of the
+ * sensitivity allows; those of gr_noise_create. config: copied; model: borrowed. */
+gr_status gr_private_steps_create(const struct gr_privacy_config *config, struct gr_model *model,
+                                  struct gr_private_steps **out) GR_CHECKED;
+/* Not collective. NULL accepted. */
+void gr_private_steps_free(struct gr_private_steps *steps);
+
+/* Not collective. Units that a silo is expected to have. */
+uint32_t gr_private_steps_units(const struct gr_private_steps *steps);
+/* Not collective. Steps of a round, by config alone: train.steps, or of train.epochs passes. */
+uint64_t gr_private_steps_of_round(const struct gr_private_steps *steps,
+                                   const struct gr_train_config *train);
+
+/* Not collective. The steps that follow draw from this secret, GR_SECRET_BYTES, and are counted
+ * from 0 anew. */
+void gr_private_steps_start(struct gr_private_steps *steps, const unsigned char *secret);
+
+/*
+ * Not collective. Whether a table of so many rows can be trained on: GR_ERROR_DATA, where they
+ * are more than twice those expected, for which no bound of the sensitivity is proven.
+ */
+gr_status gr_private_steps_check(const struct gr_private_steps *steps, size_t n_rows) GR_CHECKED;
+
+/*
+ * Not collective. The next step's gradient at `parameters`, layout size floats, gaps zero: the
+ * noised sum / expected_batch, of whatever many rows are drawn, be it none. poll: called between
+ * micro-batches; NULL: never. Errors: of poll and of the model.
+ */
+gr_status gr_private_steps_gradient(struct gr_private_steps *steps, const float *parameters,
+                                    const struct gr_rows *rows, gr_poll_function poll,
+                                    void *context, float *gradient) GR_CHECKED;
+
+#endif

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private steps against closed forms: the binomial number of rows in a step, the variance of the
+ * noise, the clipped sum taken one row at a time in double precision, and how far one row moves a
+ * sum when all secrets stay.
+ */
+#include "scratch.h"
+
+#include <check.h>
+#include <data/rows.h>
+#include <granary/train.h>
+#include <math.h>
+#include <privacy/secret_draw.h>
+#include <privacy/sensitivity.h>
+#include <stdlib.h>
+#include <string.h>
+#include <train/private_steps.h>
+
+enum { FEATURES = 30, CLASSES = 7 };
+
+static unsigned char secret[GR_SECRET_BYTES] = {1, 2, 3};
+
+static struct gr_rows random_rows(size_t n) {
+    struct gr_rows rows = {
+        .n_rows = n, .n_features = FEATURES, .element = GR_ELEMENT_FLOAT32, .scale = 1};
+    uint64_t state = 7;
+    ck_assert_int_eq(gr_allocate_zero(n * FEATURES, sizeof(float), "rows", &rows.features), GR_OK);
+    ck_assert_int_eq(gr_allocate_zero(n, sizeof *rows.labels, "labels", &rows.labels), GR_OK);
+    for (size_t i = 0; i < n * FEATURES; i++) {
+        state = state * UINT64_C(6364136223846793005) + 1;
+        ((float *)rows.features)[i] = (float)(state >> 40) / (float)(1 << 23) - 1;
+    }
+    for (size_t i = 0; i < n; i++)
+        rows.labels[i] = (int32_t)((i * 5 + i / 11) % CLASSES);
+    return rows;
+}
+
+static struct gr_model *create_model(void) {
+    static uint32_t hidden = 16;
+    struct gr_model_config config = {.type = GR_MODEL_MLP, .hidden = &hidden, .hidden_count = 1};
+    struct gr_model *model;
+    ck_assert_int_eq(gr_model_create(&config, FEATURES, CLASSES, GR_CLIP_ROWS_MAX, &model), GR_OK);
+    return model;
+}
+
+static float *create_parameters(const struct gr_model *model) {
+    float *made;
+    ck_assert_int_eq(
+        gr_allocate_zero(gr_model_layout(model)->size, sizeof *made, "parameters", &made), GR_OK);
+    ck_assert_int_eq(gr_model_initialise(model, 3, made), GR_OK);
+    return made;
+}
+
+static struct gr_private_steps *create_steps(struct gr_model *model,
+                                             const struct gr_privacy_config *config) {
+    struct gr_private_steps *steps;
+    ck_assert_int_eq(gr_private_steps_create(config, model, &steps), GR_OK);
+    gr_private_steps_start(steps, secret);
+    return steps;
+}
+
+/* ---- draws ----------------------------------------------------------------------------------- */
+
+/* Binomial(n, p): within five standard deviations. The second probability is one of which the
+ * upper 16 bits of a draw decide nothing. */
+START_TEST(units_are_drawn_with_the_probability) {
+    enum { N = 4000000 };
+    const double probabilities[] = {256.0 / 7500, 0x1p-17, 0.75, 0x1.8p-16};
+    uint32_t *drawn;
+    ck_assert_int_eq(gr_allocate(N, sizeof *drawn, "draws", &drawn), GR_OK);
+    for (size_t p = 0; p < sizeof probabilities / sizeof *probabilities; p++) {
+        const uint64_t inclusion = (uint64_t)ldexp(probabilities[p], 64);
+        const uint32_t count = gr_secret_include(secret, p, inclusion, N, drawn);
+        const double mean = probabilities[p] * N;
+        ck_assert_double_lt(fabs(count - mean), 5 * sqrt(mean * (1 - probabilities[p])));
+        for (uint32_t i = 1; i < count; i++)
+            ck_assert_uint_lt(drawn[i - 1], drawn[i]);
+    }
+    ck_assert_uint_eq(gr_secret_include(secret, 9, 0, N, drawn), N);
+    ck_assert_uint_eq(gr_secret_include(secret, 9, 1, N, drawn), 0);
+    gr_free(drawn);
+}
+END_TEST
+
+/* A unit's draw does not depend on how many others there are; steps and secrets differ. */
+START_TEST(a_draw_is_of_its_unit_alone) {
+    uint32_t few[5000], many[10000], other[5000];
+    const uint64_t inclusion = UINT64_C(1) << 62;
+    const uint32_t n_few = gr_secret_include(secret, 1, inclusion, 5000, few);
+    const uint32_t n_many = gr_secret_include(secret, 1, inclusion, 10000, many);
+    unsigned char another[GR_SECRET_BYTES];
+    ck_assert_uint_gt(n_many, n_few);
+    ck_assert_mem_eq(few, many, n_few * sizeof *few);
+    const uint32_t n_step = gr_secret_include(secret, 2, inclusion, 5000, other);
+    ck_assert(n_step != n_few || memcmp(few, other, n_few * sizeof *few) != 0);
+    gr_secret_make(another);
+    const uint32_t n_other = gr_secret_include(another, 1, inclusion, 5000, other);
+    ck_assert(n_other != n_few || memcmp(few, other, n_few * sizeof *few) != 0);
+}
+END_TEST
+
+/* Chi-square of six degrees of freedom: above 33 with a probability of 1e-5. */
+START_TEST(choices_are_even) {
+    enum { N = 700000 };
+    uint32_t *chosen, count[7] = {0};
+    double square = 0;
+    ck_assert_int_eq(gr_allocate(N, sizeof *chosen, "choices", &chosen), GR_OK);
+    gr_secret_choose(secret, GR_SECRET_GROUPS, 4, 7, N, chosen);
+    for (size_t i = 0; i < N; i++) {
+        ck_assert_uint_lt(chosen[i], 7);
+        count[chosen[i]]++;
+    }
+    for (size_t c = 0; c < 7; c++)
+        square += (count[c] - N / 7.0) * (count[c] - N / 7.0) / (N / 7.0);
+    ck_assert_double_lt(square, 33);
+    gr_free(chosen);
+}
+END_TEST
+
+/* ---- sums ------------------------------------------------------------------------------------ */
+
+/* Noise so small that it is no more than the rounding of the sum. */
+static struct gr_privacy_config quiet(uint32_t units, uint32_t batch) {
+    return (struct gr_privacy_config){.unit = GR_PRIVACY_ROW,
+                                      .clip_norm = 3,
+                                      .noise_multiplier = 1e-6,
+                                      .sampling = GR_PRIVATE_SAMPLING_FIXED,
+                                      .expected_batch = batch,
+                                      .expected_units = units};
+}
+
+/* The sum of clipped gradients, one row at a time. *cut: rows that the clip has shortened. */
+static double *sum_by_rows(struct gr_model *model, const float *parameters,
+                           const struct gr_rows *rows, double clip, size_t *cut) {
+    const size_t size = gr_model_layout(model)->size;
+    double *sum = calloc(size, sizeof *sum);
+    float *gradient = calloc(size, sizeof *gradient);
+    ck_assert(sum && gradient);
+    *cut = 0;
+    for (uint32_t i = 0; i < rows->n_rows; i++) {
+        double square = 0, loss;
+        gr_rows_gather(rows, &i, 0, 1, gr_model_batch_features(model), gr_model_batch_labels(model),
+                       gr_model_batch_targets(model));
+        ck_assert_int_eq(gr_model_gradient(model, parameters, 1, gradient, &loss), GR_OK);
+        for (size_t k = 0; k < size; k++)
+            square += (double)gradient[k] * (double)gradient[k];
+        *cut += sqrt(square) > clip;
+        for (size_t k = 0; k < size; k++)
+            sum[k] += fmin(1, clip / sqrt(square)) * (double)gradient[k];
+    }
+    free(gradient);
+    return sum;
+}
+
+/* All rows in one step, divided by the batch that is expected, which is not the number of rows. */
+START_TEST(a_sum_is_of_clipped_rows) {
+    struct gr_model *model = create_model();
+    struct gr_rows rows = random_rows(150);
+    const struct gr_privacy_config config = quiet(200, 200);
+    struct gr_private_steps *steps = create_steps(model, &config);
+    float *parameters = create_parameters(model), *gradient = create_parameters(model);
+    size_t cut;
+    double *sum = sum_by_rows(model, parameters, &rows, config.clip_norm, &cut);
+    ck_assert(cut > 20 && cut < 130);
+    ck_assert_int_eq(gr_private_steps_gradient(steps, parameters, &rows, NULL, NULL, gradient),
+                     GR_OK);
+    for (size_t k = 0; k < gr_model_layout(model)->size; k++)
+        ck_assert_double_lt(fabs(200 * (double)gradient[k] - sum[k]), 3e-5);
+    free(sum);
+    gr_free(gradient);
+    gr_free(parameters);
+    gr_private_steps_free(steps);
+    gr_rows_release(&rows);
+    gr_model_free(model);
+}
+END_TEST
+
+/* fixed: over a pass each row is in one step. */
+START_TEST(a_pass_has_each_row_once) {
+    struct gr_model *model = create_model();
+    struct gr_rows rows = random_rows(150);
+    const struct gr_privacy_config config = quiet(160, 40);
+    const struct gr_train_config train = {.epochs = 3};
+    struct gr_private_steps *steps = create_steps(model, &config);
+    const size_t size = gr_model_layout(model)->size;
+    float *parameters = create_parameters(model), *gradient = create_parameters(model);
+    size_t cut;
+    double *sum = sum_by_rows(model, parameters, &rows, config.clip_norm, &cut);
+    ck_assert_uint_eq(gr_private_steps_of_round(steps, &train), 12);
+    for (size_t s = 0; s < 4; s++) {
+        ck_assert_int_eq(gr_private_steps_gradient(steps, parameters, &rows, NULL, NULL, gradient),
+                         GR_OK);
+        for (size_t k = 0; k < size; k++)
+            sum[k] -= 40 * (double)gradient[k];
+    }
+    for (size_t k = 0; k < size; k++)
+        ck_assert_double_lt(fabs(sum[k]), 3e-5);
+    free(sum);
+    gr_free(gradient);
+    gr_free(parameters);
+    gr_private_steps_free(steps);
+    gr_rows_release(&rows);
+    gr_model_free(model);
+}
+END_TEST
+
+/* One row more, and the same secrets: the sum moves by at most the sensitivity, and where the row
+ * is not drawn it does not move at all. Rows have gradients far above the clip norm. */
+START_TEST(one_row_moves_a_sum_by_the_sensitivity) {
+    struct gr_model *model = create_model();
+    struct gr_rows rows = random_rows(400), fewer = rows;
+    struct gr_privacy_config config = quiet(400, 100);
+    const size_t size = gr_model_layout(model)->size;
+    float *parameters = create_parameters(model), *with = create_parameters(model),
+          *without = create_parameters(model);
+    size_t moved = 0;
+    config.sampling = GR_PRIVATE_SAMPLING_POISSON;
+    config.noise_multiplier = 1;
+    config.clip_norm = 0.01;
+    fewer.n_rows = 399;
+    struct gr_private_steps *a = create_steps(model, &config), *b = create_steps(model, &config);
+    for (size_t s = 0; s < 60; s++) {
+        double square = 0;
+        ck_assert_int_eq(gr_private_steps_gradient(a, parameters, &rows, NULL, NULL, with), GR_OK);
+        ck_assert_int_eq(gr_private_steps_gradient(b, parameters, &fewer, NULL, NULL, without),
+                         GR_OK);
+        for (size_t k = 0; k < size; k++)
+            square += pow(100 * ((double)with[k] - (double)without[k]), 2);
+        ck_assert_double_le(sqrt(square), GR_PRIVATE_SENSITIVITY * config.clip_norm);
+        moved += square > 0;
+    }
+    ck_assert(moved >= 3 && moved <= 30); /* Binomial(60, 1/4) */
+    gr_private_steps_free(a);
+    gr_private_steps_free(b);
+    gr_free(with);
+    gr_free(without);
+    gr_free(parameters);
+    gr_rows_release(&rows);
+    gr_model_free(model);
+}
+END_TEST
+
+/* ---- noise ----------------------------------------------------------------------------------- */
+
+/*
+ * Steps in which hardly a row is drawn are noise: its variance in the sum is (z C)^2 in each
+ * coordinate, to five standard deviations of a chi-square of n degrees of freedom; no step's noise
+ * is that of another.
+ */
+START_TEST(noise_has_its_variance) {
+    struct gr_model *model = create_model();
+    struct gr_rows rows = random_rows(1);
+    struct gr_privacy_config config = quiet(1000000, 1);
+    const size_t size = gr_model_layout(model)->size, n = gr_model_layout(model)->n_parameters;
+    enum { STEPS = 200 };
+    float *parameters = create_parameters(model), *gradient = create_parameters(model),
+          *before = create_parameters(model);
+    double square = 0, product = 0, mean = 0;
+    config.sampling = GR_PRIVATE_SAMPLING_POISSON;
+    config.noise_multiplier = 1.25;
+    struct gr_private_steps *steps = create_steps(model, &config);
+    const double deviation = config.noise_multiplier * config.clip_norm, all = (double)n * STEPS;
+    memset(before, 0, size * sizeof *before);
+    for (size_t s = 0; s < STEPS; s++) {
+        ck_assert_int_eq(gr_private_steps_gradient(steps, parameters, &rows, NULL, NULL, gradient),
+                         GR_OK);
+        for (size_t k = 0; k < size; k++) {
+            const double x = (double)gradient[k] / deviation;
+            square += x * x;
+            mean += x;
+            product += x * (double)before[k] / deviation;
+        }
+        memcpy(before, gradient, size * sizeof *before);
+    }
+    ck_assert_double_lt(fabs(square / all - 1), 5 * sqrt(2 / all));
+    ck_assert_double_lt(fabs(mean / all), 5 / sqrt(all));
+    ck_assert_double_lt(fabs(product / all), 5 / sqrt(all));
+    gr_private_steps_free(steps);
+    gr_free(before);
+    gr_free(gradient);
+    gr_free(parameters);
+    gr_rows_release(&rows);
+    gr_model_free(model);
+}
+END_TEST
+
+/* ---- a silo's round -------------------------------------------------------------------------- */
+
+/* The same secret gives the same update, another one another; its numbers are public ones. */
+START_TEST(a_round_follows_from_its_secret) {
+    struct gr_model *model = create_model();
+    struct gr_silo silo = {.stream = 3, .pseudonym = "silo-003", .train = random_rows(190)};
+    const struct gr_train_config train = {.optimizer = GR_OPTIMIZER_ADAM,
+                                          .learning_rate = 0.01,
+                                          .beta1 = 0.9,
+                                          .beta2 = 0.999,
+                                          .epsilon = 1e-8,
+                                          .batch_size = GR_CLIP_ROWS_MAX,
+                                          .epochs = 2};
+    struct gr_privacy_config config = quiet(200, 50);
+    struct gr_trainer *trainer;
+    struct gr_train_result result;
+    const size_t bytes = gr_model_layout(model)->size * sizeof(float);
+    float *global = create_parameters(model), *once = create_parameters(model),
+          *again = create_parameters(model);
+    unsigned char another[GR_SECRET_BYTES] = {4};
+    config.noise_multiplier = 1;
+    ck_assert_int_eq(gr_trainer_create(&train, 1, model, &trainer), GR_OK);
+    ck_assert_int_eq(gr_trainer_make_private(trainer, &config), GR_OK);
+    for (size_t t = 0; t < 3; t++) {
+        gr_trainer_keep_secret(trainer, t == 2 ? another : secret);
+        ck_assert_int_eq(gr_train_silo_privately(trainer, &silo, 1, global, t == 0 ? once : again,
+                                                 NULL, NULL, &result),
+                         GR_OK);
+        ck_assert_uint_eq(result.examples, 200);
+        ck_assert_uint_eq(result.steps, 8);
+        ck_assert_uint_eq(result.processed, 0);
+        ck_assert_double_eq(result.weight, 1);
+        ck_assert_double_eq(result.loss_sum, 0);
+        ck_assert_double_eq(result.processed_weight, 0);
+        if (t > 0) ck_assert((memcmp(once, again, bytes) == 0) == (t == 1));
+    }
+    ck_assert_int_eq(gr_trainer_check(trainer, &silo), GR_OK);
+    silo.train.n_rows = 401;
+    ck_assert_int_eq(gr_trainer_check(trainer, &silo), GR_ERROR_DATA);
+    silo.train.n_rows = 190;
+    gr_trainer_free(trainer);
+    gr_free(global);
+    gr_free(once);
+    gr_free(again);
+    gr_rows_release(&silo.train);
+    gr_model_free(model);
+}
+END_TEST
+
+RUN_TESTS("private steps", units_are_drawn_with_the_probability, a_draw_is_of_its_unit_alone,
+          choices_are_even, a_sum_is_of_clipped_rows, a_pass_has_each_row_once,
+          one_row_moves_a_sum_by_the_sensitivity, noise_has_its_variance,
+          a_round_follows_from_its_secret)
