@@ -3,7 +3,7 @@
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance
-#   encodings medians letters sealing post institutions secure masked masked_sites many hundred
+#   encodings medians letters noise sealing post institutions secure masked masked_sites many hundred
 # The comparisons with PyTorch and scikit-learn need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters sealing post institutions secure masked masked_sites}
+SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters noise sealing post institutions secure masked masked_sites}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -334,6 +334,12 @@ letters() {
         shown "mpirun --enable-recovery -n $n bench_letters 0 10000 1000"
         ranks $n --enable-recovery "$BUILD/analysis/bench_letters" 0 10000 1000 2>&1 | grep -a ranks
     done
+}
+
+noise() {
+    say "noise of differential privacy: samples a second of one core, by standard deviation"
+    shown "bench_noise"
+    "$BUILD/analysis/bench_noise"
 }
 
 sealing() {

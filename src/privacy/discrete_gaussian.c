@@ -63,10 +63,9 @@ static bool below_exactly(struct gr_noise_words *words, const struct gr_fraction
  * s: N / (D + 1) <= n / d < (N + 1) / D. With h = floor(word D k / 2^64) the uniform number is
  * surely not below the fraction where h > N, and surely below it where h + k + 2 <= N.
  */
-static bool below(const struct gr_discrete_gaussian *gaussian, struct gr_noise_words *words,
-                  const struct gr_fraction *f, uint64_t k) {
+static bool below(struct gr_noise_words *words, const struct gr_fraction *f, uint64_t k) {
     const uint64_t word = gr_noise_word(words);
-    if (k <= TERMS && !gaussian->without_tops) {
+    if (k <= TERMS) {
         const uint64_t d = f->denominator_top * k;
         const uint64_t h = (uint64_t)((gr_double_limb)word * d >> 64);
         if (h > f->numerator_top) return false;
@@ -76,10 +75,9 @@ static bool below(const struct gr_discrete_gaussian *gaussian, struct gr_noise_w
 }
 
 /* True with probability exp(-f): algorithm 1. */
-static bool survives(const struct gr_discrete_gaussian *gaussian, struct gr_noise_words *words,
-                     const struct gr_fraction *f) {
+static bool survives(struct gr_noise_words *words, const struct gr_fraction *f) {
     uint64_t k = 1;
-    while (below(gaussian, words, f, k))
+    while (below(words, f, k))
         k++;
     return k & 1;
 }
@@ -100,12 +98,12 @@ static uint64_t laplace(const struct gr_discrete_gaussian *gaussian, struct gr_n
     uint64_t u, periods = 0;
     do {
         u = uniform(words, gaussian->scale);
-        f.numerator_top = u << gaussian->scale_shift;
-        f.denominator_top = gaussian->scale << gaussian->scale_shift;
-        f.numerator = gr_wide_of(f.numerator_top);
-        f.denominator = gr_wide_of(f.denominator_top);
-    } while (!survives(gaussian, words, &f));
-    while (periods < PERIODS - 1 && survives(gaussian, words, &gaussian->one))
+        f.numerator = gr_wide_of(u << gaussian->scale_shift);
+        f.denominator = gr_wide_of(gaussian->scale << gaussian->scale_shift);
+        f.numerator_top = f.numerator.limb[0] >> gaussian->drop;
+        f.denominator_top = f.denominator.limb[0] >> gaussian->drop;
+    } while (!survives(words, &f));
+    while (periods < PERIODS - 1 && survives(words, &gaussian->one))
         periods++;
     return u + gaussian->scale * periods;
 }
@@ -123,12 +121,13 @@ static bool accepted(const struct gr_discrete_gaussian *gaussian, struct gr_nois
     struct gr_fraction f = {.numerator = gr_wide_product(from, from),
                             .denominator = gaussian->acceptance};
     while (!gr_wide_less(f.numerator, f.denominator)) {
-        if (!survives(gaussian, words, &gaussian->one)) return false;
+        if (!survives(words, &gaussian->one)) return false;
         f.numerator = gr_wide_subtract(f.numerator, f.denominator);
     }
-    f.numerator_top = gr_wide_at(f.numerator, gaussian->acceptance_shift);
-    f.denominator_top = gr_wide_at(f.denominator, gaussian->acceptance_shift);
-    return survives(gaussian, words, &f);
+    const int shift = gaussian->acceptance_shift + gaussian->drop;
+    f.numerator_top = gr_wide_at(f.numerator, shift);
+    f.denominator_top = gr_wide_at(f.denominator, shift);
+    return survives(words, &f);
 }
 
 int64_t gr_discrete_gaussian_draw(const struct gr_discrete_gaussian *gaussian,

@@ -28,7 +28,8 @@ struct gr_discrete_gaussian {
     struct gr_wide acceptance; /* denominator of the exponent, 2 numerator denominator scale^2 */
     int acceptance_shift;      /* leaves 55 bits of it */
     struct gr_fraction one;    /* 1 */
-    bool without_tops; /* each comparison is of the whole numbers: the same bits, for tests */
+    int drop; /* bits of the tops that are left out, up to 50: slower, the same samples; for tests
+               */
 };
 
 /* Errors: GR_ERROR_CONFIG: sigma is below 1/2. */

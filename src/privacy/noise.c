@@ -1,13 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A sample is y_0 + k y_1 + k^2 y_2 + ..., of up to four samples y of a table (Micciancio, Walter
+ * 2017, IACR ePrint 2017/259). How far that is from the discrete Gaussian distribution, in total
+ * variation:
+ *
+ * Let rho_s(x) = exp(-x^2 / (2 s^2)), and R(s) = 2 sum_{j >= 1} exp(-2 pi^2 s^2 j^2). By Poisson
+ * summation rho_s summed over any translate of the whole numbers is within a factor 1 +- R(s) of s
+ * sqrt(2 pi). For discrete Gaussian X, Y of deviations S, s_0 and a whole K,
+ *
+ *   P(X + K Y = z) ~ sum_y rho_S(z - K y) rho_{s_0}(y) = rho_{S'}(z) sum_y rho_s(y - c_z),
+ *   S'^2 = S^2 + K^2 s_0^2,  1 / s^2 = K^2 / S^2 + 1 / s_0^2,
+ *
+ * so that the ratio to the discrete Gaussian distribution of S' is within (1 +- R) / (1 -+ R), and
+ * the distance at most R / (1 - R). For powers of k, K^2 / S^2 <= k^2 / s_0^2 in each step, whence
+ * s^2 >= s_0^2 / (k^2 + 1). Distances of the tables and of the steps add up.
+ *
+ * The same sum tells that the discrete Gaussian distribution of S is what becomes of a continuous
+ * one of variance S^2 - s^2 when each g is replaced by a whole number x with probability rho_s(x -
+ * g) / rho_s(Z - g): P(x) is the integral of phi(g) rho_s(x - g) / rho_s(Z - g), whose denominator
+ * is s sqrt(2 pi) up to 1 +- R(s). A whole number added to g is added to x. So whatever holds for a
+ * sum on the grid with continuous noise holds with the discrete one, up to R / (1 - R).
+ */
 #include "privacy/noise.h"
 
 #include <math.h>
 #include <sodium.h>
+#include <string.h>
 
-#include "privacy/discrete_gaussian.h"
+#include "privacy/noise_table.h"
+
+/* LEAST: of s above, whose R is below 2^-118. */
+#define LEAST 2.05
+enum { TERMS = 4, FURTHER_WORDS = 2 * TERMS, CHUNK = 1024 };
 
 struct gr_noise {
-    struct gr_discrete_gaussian exact;
+    double sigma, a; /* of the noise; of the table, 1 / (2 s_0^2) */
+    int terms;
+    int64_t factor; /* k */
+    struct gr_noise_table table;
 };
 
 gr_status gr_noise_seed(unsigned char seed[GR_NOISE_SEED_BYTES]) {
@@ -16,40 +46,142 @@ gr_status gr_noise_seed(unsigned char seed[GR_NOISE_SEED_BYTES]) {
     return GR_OK;
 }
 
+/* 1 + k^2 + k^4 + ..., exact: below 2^53. */
+static double squares(int terms, int64_t k) {
+    double sum = 0;
+    for (int i = 0; i < terms; i++)
+        sum = sum * (double)(k * k) + 1;
+    return sum;
+}
+
+/* The greatest factor, 0 where there is none, with which s is LEAST or more. */
+static int64_t greatest_factor(double sigma, int terms) {
+    int64_t k = (int64_t)pow(sigma / LEAST, 1.0 / terms) + 1;
+    while (k > 0 && LEAST * LEAST * (double)(k * k + 1) * squares(terms, k) > sigma * sigma)
+        k--;
+    return k;
+}
+
+/* As few terms as may be, of as narrow a table as may be. The margin in a is for rounding, so that
+ * the deviation, which follows from a exactly, is not below sigma. */
+static void arrange(struct gr_noise *noise, double sigma) {
+    double table = sigma;
+    noise->factor = 0;
+    for (noise->terms = 1; table > GR_NOISE_TABLE_SIGMA_MAX; noise->terms++) {
+        noise->factor = greatest_factor(sigma, noise->terms + 1);
+        table = sigma / sqrt(squares(noise->terms + 1, noise->factor));
+    }
+    const double sum = squares(noise->terms, noise->factor);
+    noise->a = sum / (2 * sigma * sigma) * (1 - 0x1p-48);
+    noise->sigma = sqrt(sum / (2 * noise->a));
+}
+
 gr_status gr_noise_create(double sigma, struct gr_noise **out) {
     *out = NULL;
-    if (!(sigma >= GR_NOISE_SIGMA_MIN && sigma < 0x1p31))
-        return gr_fail(GR_ERROR_CONFIG, "noise: standard deviation %g, expected %g to 2^31", sigma,
-                       GR_NOISE_SIGMA_MIN);
-    int exponent;
-    (void)frexp(sigma * sigma, &exponent);
-    const int shift = exponent > 60 ? 0 : 60 - exponent > 60 ? 60 : 60 - exponent;
+    if (!(sigma >= GR_NOISE_SIGMA_MIN && sigma <= GR_NOISE_SIGMA_MAX))
+        return gr_fail(GR_ERROR_CONFIG, "noise: standard deviation %g, expected %g to %g", sigma,
+                       GR_NOISE_SIGMA_MIN, GR_NOISE_SIGMA_MAX);
     struct gr_noise *noise;
-    gr_status status = gr_allocate_zero(1, sizeof *noise, "noise", &noise);
+    const gr_status status = gr_allocate_zero(1, sizeof *noise, "noise", &noise);
     if (status != GR_OK) return status;
-    status = gr_discrete_gaussian_create(
-        (uint64_t)ceil(ldexp(sigma * sigma, shift) * (1 + 0x1p-50)), 1ULL << shift, &noise->exact);
-    if (status == GR_OK)
-        *out = noise;
-    else
-        gr_noise_free(noise);
-    return status;
+    arrange(noise, sigma);
+    gr_noise_table_fill(noise->a, &noise->table);
+    *out = noise;
+    return GR_OK;
 }
 
 void gr_noise_free(struct gr_noise *noise) {
     gr_free(noise);
 }
 
-void gr_noise_add(const struct gr_noise *noise, const unsigned char seed[GR_NOISE_SEED_BYTES],
-                  uint64_t stream, int64_t *sum, size_t n) {
-    struct gr_noise_words words;
-    gr_noise_words_start(&words, seed, stream, GR_NOISE_EXACT);
-    for (size_t i = 0; i < n; i++)
-        sum[i] += gr_discrete_gaussian_draw(&noise->exact, &words);
-    gr_noise_words_end(&words);
+/* A sample some of whose words left it open, once in 2^16. */
+static int64_t settle(const struct gr_noise *noise, const unsigned char key[GR_STREAM_KEY_BYTES],
+                      const uint32_t *word, uint64_t sample) {
+    gr_double_limb further[TERMS] = {0};
+    int64_t x = 0;
+    const struct gr_stream_range range = {sample * sizeof further, 64,
+                                          sizeof further / sizeof(uint64_t)};
+    gr_key_stream_add(key, range, false, further);
+    for (int i = noise->terms - 1; i >= 0; i--)
+        x = x * noise->factor + gr_noise_table_settle(&noise->table, word[i], further[i]);
+    sodium_memzero(further, sizeof further);
+    return x;
 }
 
+static inline int64_t look_up(const struct gr_noise *noise, const uint32_t *word, int terms,
+                              bool *undecided) {
+    int64_t x = 0;
+    for (int i = terms - 1; i >= 0; i--)
+        x = x * noise->factor + gr_noise_table_sample(noise->table.column, word[i], undecided);
+    return x;
+}
+
+static inline void add_chunk(const struct gr_noise *noise, const unsigned char *key,
+                             const uint32_t *words, int terms, uint64_t first, int64_t *sum,
+                             size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t *word = words + i * (size_t)terms;
+        bool undecided = false;
+        int64_t x = look_up(noise, word, terms, &undecided);
+        if (__builtin_expect(undecided, 0)) x = settle(noise, key, word, first + i);
+        sum[i] += x;
+    }
+}
+
+void gr_noise_add(const struct gr_noise *noise, const unsigned char seed[GR_NOISE_SEED_BYTES],
+                  uint64_t stream, int64_t *sum, size_t n) {
+    unsigned char key[GR_STREAM_KEY_BYTES], further_key[GR_STREAM_KEY_BYTES];
+    uint32_t words[CHUNK * TERMS];
+    const size_t width = sizeof *words * (size_t)noise->terms;
+    gr_noise_key(seed, stream, GR_NOISE_LOOK_UP, key);
+    gr_noise_key(seed, stream, GR_NOISE_UNDECIDED, further_key);
+    for (size_t first = 0; first < n; first += CHUNK) {
+        const size_t here = n - first < CHUNK ? n - first : CHUNK;
+        memset(words, 0, here * width);
+        gr_key_stream_add(key,
+                          (struct gr_stream_range){first * width, 32, here * (size_t)noise->terms},
+                          false, words);
+        switch (noise->terms) {
+        case 1:
+            add_chunk(noise, further_key, words, 1, first, sum + first, here);
+            break;
+        case 2:
+            add_chunk(noise, further_key, words, 2, first, sum + first, here);
+            break;
+        case 3:
+            add_chunk(noise, further_key, words, 3, first, sum + first, here);
+            break;
+        default:
+            add_chunk(noise, further_key, words, 4, first, sum + first, here);
+        }
+    }
+    sodium_memzero(words, sizeof words);
+    sodium_memzero(key, sizeof key);
+    sodium_memzero(further_key, sizeof further_key);
+}
+
+/* R(s) / (1 - R(s)), for s > 1/2: the terms of R after the first are less than a hundredth. */
+double gr_noise_ripple(double s) {
+    const double r = 2.02 * exp(-2 * M_PI * M_PI * s * s);
+    return r / (1 - r);
+}
+
+double gr_noise_sigma(const struct gr_noise *noise) {
+    return noise->sigma;
+}
+
+double gr_noise_continuous(const struct gr_noise *noise) {
+    return noise->sigma > LEAST ? sqrt(noise->sigma * noise->sigma - LEAST * LEAST) : 0;
+}
+
+double gr_noise_distance(const struct gr_noise *noise) {
+    const double k = (double)noise->factor, s = sqrt(1 / (2 * noise->a * (k * k + 1)));
+    return noise->terms * gr_noise_table_distance(noise->a) +
+           (noise->terms - 1) * gr_noise_ripple(s);
+}
+
+/* A distance t of each of two neighbours' outputs adds (1 + exp(epsilon)) t. */
 double gr_noise_delta(const struct gr_noise *noise, uint64_t n) {
-    (void)noise;
-    return (double)n * 0x1p-66;
+    const double of_one = gr_noise_distance(noise) + gr_noise_ripple(LEAST);
+    return (double)n * (1 + exp(GR_NOISE_EPSILON_MAX)) * of_one;
 }

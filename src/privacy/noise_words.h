@@ -10,7 +10,7 @@
 
 enum { GR_NOISE_SEED_BYTES = 32, GR_NOISE_WORDS = 2048 };
 
-/* What words are for: samples of the exact sampler, look-ups of the fast one, and what these leave
+/* The uses of words: samples of the exact sampler, look-ups of the fast one, and what these leave
  * undecided. */
 enum gr_noise_use { GR_NOISE_EXACT, GR_NOISE_LOOK_UP, GR_NOISE_UNDECIDED };
 

@@ -15,6 +15,11 @@ check "no two structs have one tag" equal "$(tags)" ""
 bare() { grep -rnE 'gr_comm_(sum|max)_int64|[^_]gr_aggregate\(' src/cohort src/federation src/evaluate src/cli | grep -v '^src/cohort/door.c:'; }
 check "no reduction but the door's" equal "$(bare)" ""
 
+# Masks and noise are of the operating system's secrets: never of a seed that others know, nor of a
+# generator that can be foreseen.
+foreseeable() { grep -rnE 'gsl_(rng|ran)|gr_rng|gr_stream_(create|restart|draw|words|permutation)|[^a-z_](s?rand(om)?|rand_r|[delmnj]?s?rand48)\(' src/privacy; }
+check "no generator that can be foreseen in src/privacy" equal "$(foreseeable)" ""
+
 # The parts of a federation are known to their files alone.
 members() { sed -n '/^struct gr_federation {/,/^};/p' src/federation/internal.h | grep -c ';'; }
 check "a federation has at most 15 members" test "$(members)" -le 16
