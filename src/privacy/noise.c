@@ -99,8 +99,7 @@ static int64_t settle(const struct gr_noise *noise, const unsigned char key[GR_S
                       const uint32_t *word, uint64_t sample) {
     gr_double_limb further[TERMS] = {0};
     int64_t x = 0;
-    const struct gr_stream_range range = {sample * sizeof further, 64,
-                                          sizeof further / sizeof(uint64_t)};
+    const struct gr_stream_range range = {sample * sizeof further, 64, FURTHER_WORDS};
     gr_key_stream_add(key, range, false, further);
     for (int i = noise->terms - 1; i >= 0; i--)
         x = x * noise->factor + gr_noise_table_settle(&noise->table, word[i], further[i]);
