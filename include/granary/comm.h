@@ -570,6 +570,9 @@ struct gr_public_grid {
     double clip_norm; /* > 0; 0: exponents are agreed on instead, per block */
     double weight_max;
     uint32_t n_selected; /* contributions that are asked for */
+    /* Standard deviation of what stages add to an element of the sum that stays in it, in units of
+     * update times weight. There is room for 40 of it, and it is at most 2^34 steps. 0: none. */
+    double noise;
 };
 /* Which words are at hand. */
 struct gr_stage_key {
@@ -582,8 +585,9 @@ struct gr_stage_key {
  * of noise. apply: changes n words of `width` bytes (2, 4 or 8; unsigned, added modulo
  * 2^(8 width)), the sum of this rank's contributions, by adding to them; each word once in each
  * sum, the riders first and then places in ascending order, on ranks without contributions too. The
- * grid leaves no room for more than the encoded values; masks cancel, or are taken off the total
- * by gr_aggregate_unstage. It cannot fail: what may is to be done before the sum.
+ * grid leaves no room for more than the encoded values and gr_public_grid.noise; masks cancel, or
+ * are taken off the total by gr_aggregate_unstage. It cannot fail: what may is to be done before
+ * the sum.
  */
 struct gr_stage {
     void (*apply)(void *context, struct gr_stage_key key, void *words, size_t width,
@@ -591,6 +595,7 @@ struct gr_stage {
     void *context;           /* borrowed */
     /* Of a removal, for rehearsals: some of it is off, on this rank at least. NULL: none. */
     void (*midway)(void *context);
+    bool stays; /* nothing is to be taken off: riders are as they were, and words have noise */
 };
 struct gr_aggregator_options {
     enum gr_encoding encoding;
@@ -640,6 +645,10 @@ gr_status gr_aggregate_add(struct gr_aggregator *aggregator, struct gr_contribut
 /* Not collective. Contributions from which on it takes less memory to add them as they come;
  * SIZE_MAX: that cannot be (ring16, combinations). */
 size_t gr_aggregate_many(const struct gr_aggregator *aggregator);
+/* Not collective. Of a public grid: its exponent for so many contributions, which is that of
+ * gr_stage_key; and in *bound the most, in steps, of the L2 norm of a contribution's integers. */
+int gr_aggregate_exponent(const struct gr_aggregator *aggregator, uint32_t n_members,
+                          uint64_t *bound);
 /*
  * Collective. Adds up weight * update, weights and examples of all contributions, and keeps the
  * total on every rank, undecoded, until it is forgotten or the next sum begins. n_mine may be 0;

@@ -621,7 +621,7 @@ gr_status gr_aggregate_total(struct gr_aggregator *aggregator, const struct gr_c
     struct gr_sum call = {
         .aggregator = aggregator, .mine = mine, .n_mine = n_mine, .n_members = n_members};
     aggregator->held = false;
-    aggregator->staged = aggregator->stage.apply != NULL;
+    aggregator->staged = aggregator->stage.apply && !aggregator->stage.stays;
     aggregator->clear_riders = false;
     aggregator->clear = 0;
     if (aggregator->combination.combine) return combine(&call);

@@ -190,7 +190,7 @@ static bool are_riders(const struct gr_comm *comm, int slot, const void *values,
     memcpy(sums, values, sizeof sums);
     if (sums[FAILED] != 0 || sums[BETWEEN] != 0 || sums[TOOK] < 0) return false;
     if (!gr_link_has_members(comm->link, gr_comm_party(comm, slot), sums[MEMBERS])) return false;
-    if (call->aggregator->stage.apply) return true;
+    if (call->aggregator->stage.apply && !call->aggregator->stage.stays) return true;
     const double most = weight_max * call->n_members;
     return sums[EXAMPLES] >= 0 && sums[EXAMPLES] <= (int64_t)1 << 60 &&
            is_within(sums + WEIGHT, most) &&
@@ -246,7 +246,8 @@ gr_status gr_sum_weights(struct gr_sum *call) {
         return gr_fail(GR_ERROR_INTERNAL, "a sum by way %lld", (long long)sums[BETWEEN]);
     gr_between_take(aggregator, (enum gr_between)sums[BETWEEN], sums[TOOK]);
     memcpy(aggregator->riders, sums, sizeof aggregator->riders);
-    if (!aggregator->stage.apply) status = gr_sum_take_riders(aggregator);
+    if (!aggregator->stage.apply || aggregator->stage.stays)
+        status = gr_sum_take_riders(aggregator);
 out:
     return status;
 }

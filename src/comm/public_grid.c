@@ -73,6 +73,11 @@ static wide integer_squares(const struct gr_aggregator *aggregator, const float 
     return sum;
 }
 
+/* What clip_norm and weight_max allow, in steps. */
+static uint64_t most_of(double largest, int16_t exponent) {
+    return (uint64_t)ldexp(largest, -exponent);
+}
+
 /*
  * The multiplier for an update, so that its integers have a norm of at most `most`. The clip alone
  * nearly always does it. Where rounding lifts the norm above, the update is cut so far that even
@@ -82,7 +87,7 @@ static wide integer_squares(const struct gr_aggregator *aggregator, const float 
 gr_status gr_sum_cut(const struct gr_aggregator *aggregator, const struct gr_contribution *from,
                      int16_t exponent, float *multiplier) {
     const double largest = aggregator->grid.clip_norm * aggregator->grid.weight_max;
-    const uint64_t most = (uint64_t)ldexp(largest, -exponent);
+    const uint64_t most = most_of(largest, exponent);
     const size_t size = aggregator->layout->size;
     const double norm = sqrt(squares_of(from->update, size));
     const double weight = (double)gr_sum_capped(aggregator, from->weight);
@@ -121,18 +126,33 @@ out:
     return status;
 }
 
-/* The bound of each contribution is the codec's limit over the silos selected, not over those that
- * came: the exponent must not tell how many were lost. */
+/*
+ * The bound of each contribution is the codec's limit over the silos selected, not over those that
+ * came: the exponent must not tell how many were lost. Noise takes the room of as many more as hold
+ * 40 of its standard deviations, and is no wider than samplers reach.
+ */
 int16_t gr_sum_public_exponent(const struct gr_aggregator *aggregator, uint32_t n_members,
                                int64_t *bound) {
     const double largest = aggregator->grid.clip_norm * aggregator->grid.weight_max;
+    const double noise = aggregator->grid.noise / largest;
     const uint32_t selected = aggregator->grid.n_selected;
-    int of_largest, of_bound;
     /* More than were selected: a silo whose rank came back beside the one that took its place. */
-    *bound = aggregator->codec->limit / (selected > n_members ? selected : n_members);
+    const int64_t n = selected > n_members ? selected : n_members;
+    int of_largest, of_bound;
+    *bound = aggregator->codec->limit / (n + (int64_t)ceil(40 * noise));
+    if (noise > 0 && (double)*bound * noise > 0x1p34) *bound = (int64_t)(0x1p34 / noise);
     const double mantissa = frexp(largest, &of_largest);
     const double of_all = frexp((double)*bound, &of_bound);
     return (int16_t)(of_largest - of_bound + (mantissa > of_all));
+}
+
+int gr_aggregate_exponent(const struct gr_aggregator *aggregator, uint32_t n_members,
+                          uint64_t *bound) {
+    const double largest = aggregator->grid.clip_norm * aggregator->grid.weight_max;
+    int64_t most;
+    const int16_t exponent = gr_sum_public_exponent(aggregator, n_members, &most);
+    *bound = most_of(largest, exponent);
+    return exponent;
 }
 
 gr_status gr_sum_public_grid(struct gr_sum *call) {

@@ -3,7 +3,7 @@
  * Sums on a public grid: means within the bound that the grid's definition gives of those in long
  * double, of updates that are cut to clip_norm and weights that are capped; the same bits wherever
  * silos are; integers whose norm is at most what clip_norm and weight_max allow, recovered from the
- * mean; and what must not enter.
+ * mean; what must not enter; and room for noise that stages add.
  *
  * ranks: 1 2 3 5
  */
@@ -215,4 +215,78 @@ static int refused(struct gr_comm *comm) {
     return bad;
 }
 
-PARALLEL_MAIN({"means", means}, {"integer norm", integer_norm}, {"refused", refused})
+/* What a stage adds on rank 0 to every element and stays: 40 standard deviations up and down. */
+struct noise {
+    int rank;
+    int64_t steps;
+};
+
+static void add_noise(void *context, struct gr_stage_key key, void *words, size_t width, size_t n) {
+    const struct noise *noise = context;
+    for (size_t i = 0; i < n && !key.riders && noise->rank == 0; i++) {
+        const uint64_t more = (uint64_t)((key.at + i) % 2 ? noise->steps : -noise->steps);
+        if (width == sizeof more)
+            ((uint64_t *)words)[i] += more;
+        else
+            ((uint32_t *)words)[i] += (uint32_t)more;
+    }
+}
+
+/*
+ * Noise of these standard deviations in units of what one silo brings: the grid has room for all of
+ * it beside as many silos as are selected, is at most 2^34 steps a deviation, and no coarser than
+ * that asks for; the total has the noise, to the step, and its weights are as they were.
+ */
+static int room_for_noise(struct gr_comm *comm) {
+    static const double deviations[] = {0.05, 1, 37, 5000};
+    const size_t n = GR_RING_BLOCK + 500;
+    int bad = 0;
+    for (size_t c = 0; c < 8; c++) {
+        const enum gr_encoding encoding = c % 2 ? GR_ENCODING_RING64 : GR_ENCODING_RING32;
+        const double largest = clip * weight_max, deviation = deviations[c / 2] * largest;
+        const double limit = encoding == GR_ENCODING_RING64 ? 0x1p62 : 0x1p31 - 1;
+        struct noise noise = {.rank = gr_comm_rank(comm)};
+        const struct gr_aggregator_options options = {
+            .encoding = encoding,
+            .grid = {.clip_norm = clip,
+                     .weight_max = weight_max,
+                     .n_selected = SELECTED,
+                     .noise = deviation},
+            .stage = {.apply = add_noise, .context = &noise, .stays = true}};
+        struct gr_aggregator *aggregator = NULL;
+        struct gr_contribution mine[SILOS];
+        struct sum sum;
+        float *first;
+        uint64_t examples, bound = 0;
+        size_t wrong = 0;
+        double weights = 0;
+        bad += sum_create(&sum, n);
+        for (size_t s = 0; s < SILOS; s++)
+            weights += fmin(sum.weight[s], weight_max);
+        EXPECT(gr_allocate(sum.layout.size, sizeof *first, "mean", &first) == GR_OK);
+        EXPECT(gr_aggregator_create_with(comm, &sum.layout, &options, &aggregator) == GR_OK);
+        const double step = ldexp(1, gr_aggregate_exponent(aggregator, SILOS, &bound));
+        EXPECT_EQUAL(bound, (uint64_t)(largest / step));
+        EXPECT(SELECTED * (double)bound + 40 * deviation / step <= limit);
+        EXPECT(deviation / step <= 0x1p34);
+        EXPECT(2 * (SELECTED * (double)bound + 40 * deviation / step) > limit / 2 ||
+               2 * deviation / step > 0x1p34);
+        const size_t n_mine = contribute(comm, &sum, 0, mine);
+        EXPECT(gr_aggregate(aggregator, mine, n_mine, SILOS, first, &examples) == GR_OK);
+        noise.steps = (int64_t)(40 * deviation / step);
+        EXPECT(gr_aggregate(aggregator, mine, n_mine, SILOS, sum.mean, &examples) == GR_OK);
+        const double more = (double)noise.steps * step / weights;
+        for (size_t i = 0; i < n; i++) {
+            const double moved = (double)sum.mean[i] - (double)first[i];
+            if (!(fabs(moved - (i % 2 ? more : -more)) <= 0x1p-22 * more)) wrong++;
+        }
+        EXPECT_EQUAL(wrong, 0);
+        gr_aggregator_free(aggregator);
+        gr_free(first);
+        sum_release(&sum);
+    }
+    return bad;
+}
+
+PARALLEL_MAIN({"means", means}, {"integer norm", integer_norm}, {"refused", refused},
+              {"room for noise", room_for_noise})
