@@ -93,6 +93,9 @@ bool gr_policy_holds(const struct gr_config *config);
 uint32_t gr_policy_silos(const struct gr_config *config);
 /* Not collective. Whether what leaves is to be differentially private: privacy.unit is not none. */
 bool gr_is_private(const struct gr_config *config);
+/* Not collective. Whether the silos are those of a study's sites: as a party takes it, or as its
+ * file says it, where words stand in the place of tables. */
+bool gr_has_sites(const struct gr_config *config);
 /* Not collective. The parties of secure sums: the sites of a study's run, or else the silos. */
 uint32_t gr_secure_parties(const struct gr_config *config);
 /* Not collective. secure.threshold, or where that is 0 floor(2n/3) + 1 of n parties. */

@@ -167,7 +167,25 @@ bool gr_door_can_update(const struct gr_door *door);
 /* Not collective, behind gr_door_begin, and on all ranks. The sums of this work that follow leave
  * without masks, and the caller brings nothing of silos to them. */
 void gr_door_bare(struct gr_door *door);
-/* Not collective. What an aggregator's contributions pass; none without secure sums. */
+/*
+ * Not collective, once, before all that follows, and the same on all ranks. Sums of updates get
+ * noise of this standard deviation at least, in units of update times weight, on a public grid.
+ * GR_NOISE_ROOT: rank 0 adds it to what it brings, and no other rank ever has the sum without it.
+ * GR_NOISE_SHARED: the parties of secure sums, each of variance deviation^2 / (threshold -
+ * colluding): so there is enough of it without the colluding parties' shares.
+ */
+void gr_door_set_noise(struct gr_door *door, enum gr_noise_place place, double deviation);
+/* Not collective. The standard deviation of all noise in a sum of all parties; 0: there is none. */
+double gr_door_noise(const struct gr_door *door);
+/* Not collective. GR_ERROR_CONFIG, the same on all ranks: the grid for n_members contributions is
+ * too coarse for the noise, or for so many elements. */
+gr_status gr_door_check_noise(const struct gr_door *door, const struct gr_aggregator *aggregator,
+                              uint32_t n_members, size_t n) GR_CHECKED;
+/* Not collective. Sums of updates over other rosters, or with other noise, since the door was made,
+ * of which somebody may have learnt something; all are told of, though no step was taken. */
+uint64_t gr_door_noised(const struct gr_door *door);
+/* Not collective. What an aggregator's contributions pass; nothing without secure sums and noise.
+ */
 struct gr_stage gr_door_stage(struct gr_door *door);
 /* Not collective. Before gr_release_update: the round, and the digest of the model on which its
  * silos have trained. */
@@ -254,11 +272,12 @@ gr_status gr_release_add(struct gr_door *door, struct gr_aggregator *aggregator,
                          struct gr_contribution *contribution, int headroom, size_t n) GR_CHECKED;
 /*
  * Collective. gr_aggregate_total, be it a sum or a combination, of at least policy.minimum_silos
- * contributions of n floats; fewer: GR_STOPPED, and nothing has left.
+ * contributions of n floats; fewer: GR_STOPPED, and nothing has left. The roster's silos have been
+ * trained on one model, and bring the same whenever the sum of its round is taken again.
  */
 gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregator,
-                            const struct gr_contribution *mine, size_t n_mine, uint32_t n_members,
-                            size_t n) GR_CHECKED;
+                            const struct gr_contribution *mine, size_t n_mine,
+                            const struct gr_roster *roster, size_t n) GR_CHECKED;
 
 /*
  * Collective, once a total of gr_release_update is sealed: where sums are masked the parties take

@@ -9,11 +9,13 @@
  */
 #include <granary/release.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cohort/cohort_parts.h"
 #include "cohort/masked_page.h"
+#include "cohort/sum_noise.h"
 #include "store/lanes.h"
 
 struct gr_door {
@@ -36,6 +38,12 @@ struct gr_door {
     unsigned char model[GR_DIGEST_BYTES];
     unsigned char total[GR_DIGEST_BYTES]; /* of the last that was opened, as it was masked */
     bool digested;                        /* it is that of `update` */
+    /* Noise of sums of updates. */
+    enum gr_noise_place noise_place;
+    double deviation; /* of what one process adds, or one party; update times weight; 0: none */
+    struct gr_sum_noise noise;
+    bool anew;       /* the sum that was taken last has other noise than all before it */
+    uint64_t noised; /* see gr_door_noised */
 };
 
 gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
@@ -52,6 +60,7 @@ void gr_door_free(struct gr_door *door) {
     gr_masked_free(door->update);
     gr_masked_page_release(&door->page);
     gr_masking_free(door->masking);
+    gr_sum_noise_release(&door->noise);
     gr_free(door);
 }
 
@@ -462,9 +471,9 @@ static gr_status write_updates(struct gr_door *door, const struct gr_contributio
     digest_updates(door, mine, n_mine, n, digest);
     snprintf(how, sizeof how,
              combined        ? "of each silo by itself, in slices, of %u silos"
-             : door->masking ? "masked sum over %u silos"
-                             : "plain sum over %u silos",
-             n_members);
+             : door->masking ? "masked sum over %u silos%s"
+                             : "plain sum over %u silos%s",
+             n_members, door->deviation > 0 ? ", with noise" : "");
     return write_down(door, combined ? GR_RELEASE_UPDATE_SLICES : GR_RELEASE_UPDATE,
                       combined ? n_mine * n : n, n_mine * n * sizeof(float), digest, how);
 }
@@ -478,6 +487,53 @@ static gr_status withhold_update(struct gr_door *door, size_t n, const char *how
     if (door->journal && gr_journal_withhold(door->journal, &release) != GR_OK)
         return GR_ERROR_WRITE;
     return GR_STOPPED;
+}
+
+/* ---- noise ----------------------------------------------------------------------------------- */
+
+/* Of the whole federation's parties, and how many shares have to suffice. */
+static uint32_t shares_of(const struct gr_door *door, uint32_t *needed) {
+    const uint32_t n =
+        door->masking && door->noise_place == GR_NOISE_SHARED ? door->masking->n_parties : 1;
+    *needed = n > 1 ? gr_secure_threshold(door->config, n) - door->config->secure.colluding : 1;
+    return n;
+}
+
+void gr_door_set_noise(struct gr_door *door, enum gr_noise_place place, double deviation) {
+    uint32_t needed;
+    door->noise_place = place;
+    shares_of(door, &needed);
+    door->deviation = deviation / sqrt(needed);
+}
+
+double gr_door_noise(const struct gr_door *door) {
+    uint32_t needed;
+    return door->deviation * sqrt(shares_of(door, &needed));
+}
+
+uint64_t gr_door_noised(const struct gr_door *door) {
+    return door->noised;
+}
+
+/* Where rounding lifts the norm of an update it is cut by as much; that is to be little. */
+gr_status gr_door_check_noise(const struct gr_door *door, const struct gr_aggregator *aggregator,
+                              uint32_t n_members, size_t n) {
+    static const double least_steps = 64;
+    uint64_t bound;
+    if (!(door->deviation > 0)) return GR_OK;
+    const int exponent = gr_aggregate_exponent(aggregator, n_members, &bound);
+    const double steps = ldexp(door->deviation, -exponent), lift = sqrt((double)n) / 2;
+    if (!(steps >= least_steps))
+        return gr_fail(GR_ERROR_CONFIG,
+                       "privacy.noise_multiplier: noise of %.3g steps of the grid of sums, allowed "
+                       "at least %g: a larger one, aggregation.encoding ring64, or fewer silos",
+                       steps, least_steps);
+    if (!((double)bound >= 16 * lift))
+        return gr_fail(GR_ERROR_CONFIG,
+                       "privacy.clip_norm: %llu steps of the grid of sums, allowed at least %.0f "
+                       "for %zu parameters: aggregation.encoding ring64, or fewer silos",
+                       (unsigned long long)bound, 16 * lift, n);
+    return GR_OK;
 }
 
 /* ---- updates behind masks -------------------------------------------------------------------- */
@@ -496,9 +552,12 @@ static struct gr_stream_range range_of(struct gr_stage_key key, size_t width, si
                                     .n = n};
 }
 
-static void add_masks(void *context, struct gr_stage_key key, void *words, size_t width, size_t n) {
+/* Noise comes first: what is behind masks has it too. */
+static void pass_update(void *context, struct gr_stage_key key, void *words, size_t width,
+                        size_t n) {
     struct gr_door *door = context;
-    gr_masked_add(door->update, range_of(key, width, n), words);
+    gr_sum_noise_add(&door->noise, key, words, width, n);
+    if (door->masking) gr_masked_add(door->update, range_of(key, width, n), words);
 }
 
 static void take_masks_off(void *context, struct gr_stage_key key, void *words, size_t width,
@@ -513,7 +572,9 @@ static void inject_midway(void *context) {
 }
 
 struct gr_stage gr_door_stage(struct gr_door *door) {
-    return (struct gr_stage){.apply = door->masking ? add_masks : NULL, .context = door};
+    const bool passes = door->masking || door->deviation > 0;
+    return (struct gr_stage){
+        .apply = passes ? pass_update : NULL, .context = door, .stays = !door->masking};
 }
 
 /* model: NULL: silos do not train on one; then its digest is 0. */
@@ -542,13 +603,34 @@ void gr_door_forget_keys(struct gr_door *door) {
     if (door->masking) gr_masked_forget_keys(door->masking);
 }
 
+/* Not collective. This rank's noise for a sum that begins; its failure is agreed on in the sum. */
+static gr_status make_noise(struct gr_door *door, const struct gr_aggregator *aggregator,
+                            const struct gr_roster *roster) {
+    gr_status status = GR_OK;
+    struct gr_comm *comm = door->comm;
+    uint64_t bound;
+    const int exponent = gr_aggregate_exponent(aggregator, roster->n_members, &bound);
+    int root = 0;
+    /* Of a process with several parties' shares the sum is what one draw brings. */
+    const uint32_t shares = door->noise_place == GR_NOISE_SHARED
+                                ? gr_party_set_count(&door->update->own)
+                                : gr_comm_rank(comm) == 0;
+    door->anew = false;
+    while (gr_comm_rank_of(comm, root) != 0)
+        root++;
+    GR_TRY(gr_sum_noise_measure(&door->noise, ldexp(door->deviation * sqrt(shares), -exponent)));
+    GR_TRY(gr_sum_noise_draw(&door->noise, roster, root, &door->anew));
+out:
+    return status;
+}
+
 /*
  * Collective. A sum that a loss has ended was never opened, and never will be: its masks are
  * forgotten, and the one over those who are left has others. takes_part: this rank's status.
  */
 static gr_status total_masked(struct gr_door *door, gr_status takes_part,
                               struct gr_aggregator *aggregator, const struct gr_contribution *mine,
-                              size_t n_mine, uint32_t n_members) {
+                              size_t n_mine, const struct gr_roster *roster) {
     gr_status status = GR_OK;
     const struct gr_masked_options options = update_of(door->round, door->model);
     gr_masked_free(door->update);
@@ -556,8 +638,22 @@ static gr_status total_masked(struct gr_door *door, gr_status takes_part,
     door->digested = false;
     GR_TRY(gr_masked_begin(door->masking, &options, &door->update));
     gr_masked_fail(door->update, takes_part);
-    GR_TRY(gr_aggregate_total(aggregator, mine, n_mine, n_members));
+    if (door->deviation > 0) gr_masked_fail(door->update, make_noise(door, aggregator, roster));
+    GR_TRY(gr_aggregate_total(aggregator, mine, n_mine, roster->n_members));
     status = gr_masked_agree(door->masking, gr_masked_status(door->update));
+out:
+    return status;
+}
+
+/* Collective. Others read words of a sum as soon as it has begun, so it counts whatever becomes of
+ * it. */
+static gr_status total_noised(struct gr_door *door, struct gr_aggregator *aggregator,
+                              const struct gr_contribution *mine, size_t n_mine,
+                              const struct gr_roster *roster) {
+    gr_status status = GR_OK;
+    GR_TRY(gr_comm_agree(door->comm, make_noise(door, aggregator, roster)));
+    door->noised += door->anew;
+    status = gr_aggregate_total(aggregator, mine, n_mine, roster->n_members);
 out:
     return status;
 }
@@ -583,7 +679,8 @@ gr_status gr_release_open(struct gr_cohort *cohort, struct gr_aggregator *aggreg
     gr_status status = GR_OK;
     bool all;
     struct gr_door *door = cohort->door;
-    const struct gr_stage remove = {take_masks_off, cohort, inject_midway};
+    const struct gr_stage remove = {
+        .apply = take_masks_off, .context = cohort, .midway = inject_midway};
     int64_t facts[FACTS] = {needs, door->update ? door->update->terms.n_parties : 0};
     if (!door->masking) return GR_OK;
     if (again) GR_TRY(gr_comm_max_public(door->comm, facts, FACTS));
@@ -592,7 +689,10 @@ gr_status gr_release_open(struct gr_cohort *cohort, struct gr_aggregator *aggreg
         return gr_fail(GR_ERROR_INTERNAL, "a masked sum of %lld parties",
                        (long long)facts[PARTIES]);
     /* Before the first try: one that a loss has ended may have taken masks off a part. */
-    if (needs && !door->digested) digest_total(aggregator, door->total);
+    if (needs && !door->digested) {
+        digest_total(aggregator, door->total);
+        door->noised += door->anew;
+    }
     door->digested = door->digested || needs;
     if (needs) gr_masked_note_parties(door->masking, door->update);
     GR_TRY(gr_masked_open(door->masking, door->update, again ? (uint32_t)facts[PARTIES] : 0,
@@ -607,9 +707,9 @@ out:
 /* A sum of fewer silos than policy.minimum_silos does not begin: GR_STOPPED, for the round is void
  * and more silos may be there later. */
 gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregator,
-                            const struct gr_contribution *mine, size_t n_mine, uint32_t n_members,
-                            size_t n) {
-    const uint32_t least = gr_policy_silos(door->config);
+                            const struct gr_contribution *mine, size_t n_mine,
+                            const struct gr_roster *roster, size_t n) {
+    const uint32_t least = gr_policy_silos(door->config), n_members = roster->n_members;
     const bool combined = gr_strategy_find(door->config->strategy.name)->combine != NULL;
     gr_status status = GR_OK, takes_part = GR_OK;
     if (n_members < least) {
@@ -632,8 +732,9 @@ gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregat
                             (n + GR_RING_BLOCK - 1) / GR_RING_BLOCK);
         count(door, GR_RELEASE_UPDATE, n);
     }
-    status = door->masking ? total_masked(door, takes_part, aggregator, mine, n_mine, n_members)
-                           : gr_aggregate_total(aggregator, mine, n_mine, n_members);
+    status = door->masking ? total_masked(door, takes_part, aggregator, mine, n_mine, roster)
+             : door->deviation > 0 ? total_noised(door, aggregator, mine, n_mine, roster)
+                                   : gr_aggregate_total(aggregator, mine, n_mine, n_members);
     door->adding = false; /* where the sum has added them again, on another grid */
     return status;
 }

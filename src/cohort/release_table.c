@@ -108,17 +108,6 @@ static bool reads_csv(const struct gr_config *c) {
     return c->data.source == GR_SOURCE_CSV;
 }
 
-/* A study between institutions: as a party takes it, or as its file says it, where words stand in
- * the place of tables. */
-static bool has_sites(const struct gr_config *c) {
-    bool any = false;
-    for (uint32_t i = 0; i < c->silos_count; i++)
-        any = any || c->silos[i].site > 0;
-    for (uint32_t i = 0; i < c->data.silo_tables_count; i++)
-        any = any || strncmp(c->data.silo_tables[i].file, "site:", sizeof "site:" - 1) == 0;
-    return any;
-}
-
 /* ---- the table ------------------------------------------------------------------------------ */
 
 #define RANKS   "all ranks"
@@ -300,7 +289,7 @@ static const struct gr_release_row rows[] = {
      "what a site's process is made of: version and build of granary, sizes of its words, versions "
      "of libraries, number of processes; no host and no processor",
      "text", "the coordinator, terminal", GR_RELEASE_WHEN_ALL_MEET,
-     "a site of another build is told so, and takes no part", has_sites, GR_SECURE_AS_IT_IS,
+     "a site of another build is told so, and takes no part", gr_has_sites, GR_SECURE_AS_IT_IS,
      GR_PRIVATE_AS_IT_IS},
 };
 

@@ -113,6 +113,16 @@ bool gr_policy_holds(const struct gr_config *config) {
     return config->data.silo_tables_count > 1;
 }
 
+bool gr_has_sites(const struct gr_config *config) {
+    bool any = false;
+    for (uint32_t i = 0; i < config->silos_count; i++)
+        any = any || config->silos[i].site > 0;
+    for (uint32_t i = 0; i < config->data.silo_tables_count; i++)
+        any = any || strncmp(config->data.silo_tables[i].file, "site:", 5) == 0 ||
+              strncmp(config->data.silo_tables[i].features, "site:", 5) == 0;
+    return any;
+}
+
 /* 1: every sum may be known. Parties of a secure sum that bring nothing hide nothing, so as many
  * silos as it is of at least are in it. */
 uint32_t gr_policy_silos(const struct gr_config *config) {

@@ -126,6 +126,50 @@ static void check_told(const struct gr_rule_context *r) {
     }
 }
 
+/* Whoever adds noise to sums of silos' updates must be believed to. */
+static void check_place(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    const enum gr_noise_place place = config->privacy.noise;
+    if (!gr_rule_sound(r, "privacy.noise")) return;
+    if (place == GR_NOISE_SILO)
+        REFUSE(r, "privacy.noise", "found silo, allowed shared or root " WITH " silo");
+    else if (place == GR_NOISE_SHARED && !config->secure.aggregation)
+        REFUSE(r, "privacy.noise",
+               "found shared, allowed only with secure.aggregation true: without masks each "
+               "silo's update is seen with its share of the noise alone");
+    else if (place == GR_NOISE_ROOT && gr_has_sites(config))
+        REFUSE(r, "privacy.noise",
+               "found root, allowed only shared between sites: the coordinator would have sums "
+               "without noise");
+}
+
+/* A silo adds to a sum what clip_norm allows, and that exactly: its weight is 1, and the grid
+ * bounds its integers. */
+static void check_silo(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    const struct gr_privacy_config *privacy = &config->privacy;
+    const double clip = config->aggregation.clip_norm, weight = config->aggregation.weight_max;
+    check_place(r);
+    if (privacy->adjacency == GR_NEIGHBOURS_ADD_REMOVE && gr_rule_sound(r, "privacy.adjacency"))
+        REFUSE(r, "privacy.adjacency",
+               "found add_remove, allowed zero_out or replace " WITH
+               " silo: everybody knows which silos take part");
+    if (config->aggregation.grid != GR_GRID_PUBLIC) {
+        if (gr_rule_sound(r, "aggregation.grid"))
+            REFUSE(r, "aggregation.grid",
+                   "found agreed, allowed only public " WITH
+                   " silo: an agreed grid tells of single updates");
+        return;
+    }
+    if ((clip < privacy->clip_norm || clip > privacy->clip_norm) &&
+        gr_rule_sound(r, "aggregation.clip_norm") && gr_rule_sound(r, "privacy.clip_norm"))
+        REFUSE(r, "aggregation.clip_norm", "found %g, allowed only %g (privacy.clip_norm)", clip,
+               privacy->clip_norm);
+    if ((weight < 1 || weight > 1) && gr_rule_sound(r, "aggregation.weight_max"))
+        REFUSE(r, "aggregation.weight_max",
+               "found %g, allowed only 1 " WITH " silo, where silos count alike", weight);
+}
+
 void gr_rules_of_privacy(const struct gr_rule_context *r) {
     if (!gr_rule_sound(r, "privacy.unit")) return;
     if (r->config->privacy.unit == GR_PRIVACY_NONE) {
@@ -136,4 +180,5 @@ void gr_rules_of_privacy(const struct gr_rule_context *r) {
     check_mechanism(r);
     check_told(r);
     gr_rules_of_declared(r, WITH " other than none");
+    if (r->config->privacy.unit == GR_PRIVACY_SILO) check_silo(r);
 }

@@ -43,15 +43,20 @@ gr_status gr_round_create(struct gr_federation *f) {
     const uint32_t n = f->config->data.silos;
     const uint32_t participants = f->config->round.participants;
     const struct gr_strategy *strategy = gr_strategy_find(f->config->strategy.name);
+    struct gr_door *door = gr_cohort_door(f->cohort);
+    if (f->config->privacy.unit == GR_PRIVACY_SILO)
+        gr_door_set_noise(door, f->config->privacy.noise,
+                          f->config->privacy.noise_multiplier * f->config->privacy.clip_norm);
     const struct gr_aggregator_options options = {
         .encoding = f->config->aggregation.encoding,
         .grid = {.clip_norm = f->config->aggregation.clip_norm,
                  .weight_max = f->config->aggregation.weight_max,
-                 .n_selected = participants > 0 ? participants : n},
+                 .n_selected = participants > 0 ? participants : n,
+                 .noise = gr_door_noise(door)},
         .n_vectors = gr_strategy_sent(strategy),
         .steps = strategy->sends_steps,
         .combination = {strategy->combine, &f->config->strategy},
-        .stage = gr_door_stage(gr_cohort_door(f->cohort)),
+        .stage = gr_door_stage(door),
         .between = f->config->aggregation.between};
     gr_status status;
     GR_TRY(gr_allocate_zero(1, sizeof *f->round, "a round", &f->round));
@@ -60,8 +65,9 @@ gr_status gr_round_create(struct gr_federation *f) {
     GR_TRY(gr_flags_create(n, "participation", &f->round->late));
     GR_TRY(gr_flags_create(n, "participation", &f->round->returned));
     GR_TRY(gr_roster_create(n, &f->round->roster));
-    status =
-        gr_aggregator_create_with(f->comm, &f->travels.layout, &options, &f->round->aggregator);
+    GR_TRY(gr_aggregator_create_with(f->comm, &f->travels.layout, &options, &f->round->aggregator));
+    status = gr_door_check_noise(door, f->round->aggregator, options.grid.n_selected,
+                                 f->travels.layout.size);
 out:
     return status;
 }
@@ -411,7 +417,7 @@ static gr_status sum_up(struct gr_federation *f, bool *is_void) {
     mine = gr_training_contributions(f->training, &n);
     note_model(f);
     status = gr_release_update(gr_cohort_door(f->cohort), f->round->aggregator, mine, n,
-                               f->round->roster.n_members, gr_training_values(f));
+                               &f->round->roster, gr_training_values(f));
     *is_void = status == GR_STOPPED;
     return *is_void ? check_opened(f) : status;
 }

@@ -227,12 +227,38 @@ out:
     return status;
 }
 
+/* Where differential privacy is of silos, nothing but its update may depend on a silo's table. */
+static bool hides_silos(const struct gr_federation *f) {
+    return f->config->privacy.unit == GR_PRIVACY_SILO;
+}
+
+/* solve, but for silos that are hidden: of these a bad update counts as none, and nobody else is
+ * told, for it would tell of the table. */
+static gr_status make_update(struct gr_federation *f, size_t local, uint64_t repeated,
+                             gr_poll_function poll, struct gr_train_result *result) {
+    const struct gr_training *t = f->training;
+    const struct gr_silo *silo = &f->data->local[local];
+    const gr_status status = solve(f, local, repeated, poll, result);
+    if (!hides_silos(f) || (status != GR_OK && status != GR_ERROR_DATA)) return status;
+    if (status == GR_OK && isfinite(result->largest)) return GR_OK;
+    if (!t->heard[silo->id])
+        gr_cohort_hear_silo(f->cohort, silo, "%s: round %u: counts as no change: %s",
+                            silo->pseudonym, t->round,
+                            status != GR_OK ? gr_message() : "its update is not finite");
+    t->heard[silo->id] = 1;
+    for (size_t v = 0; v < t->n_sent; v++)
+        memset(next_sent(t)[v], 0, f->layout->size * sizeof(float));
+    *result = (struct gr_train_result){0};
+    return GR_OK;
+}
+
 /*
  * The weight of a silo in the mean. Strategies that average silos alike give each 1. Sampling by
  * size has the rows in the draw already, so that only the mean weight of a row is left (Li et al.
- * 2020, scheme II); else it is the sum of the rows' weights.
+ * 2020, scheme II); else it is the sum of the rows' weights. Silos that are hidden count alike.
  */
 static double weight_of(const struct gr_federation *f, const struct gr_train_result *result) {
+    if (hides_silos(f)) return 1;
     if (f->training->strategy->alike) return result->weight > 0;
     /* Where rows are in the draw already (gr_sampler_draw), what is left is what one weighs. */
     return gr_cohort_sizes(f->cohort) ? result->weight / (double)result->examples : result->weight;
@@ -244,7 +270,7 @@ static gr_status add_now(struct gr_federation *f, struct gr_contribution *contri
     struct gr_training *t = f->training;
     int headroom = 0;
     if (contribution->examples > t->added_rows) t->added_rows = contribution->examples;
-    const bool by_rows = !t->strategy->alike && !gr_cohort_sizes(f->cohort);
+    const bool by_rows = !t->strategy->alike && !gr_cohort_sizes(f->cohort) && !hides_silos(f);
     if (by_rows && t->added_rows > 0 && t->most_rows > t->added_rows)
         headroom = ilogb((double)t->most_rows / (double)t->added_rows);
     return gr_release_add(gr_cohort_door(f->cohort), gr_round_aggregator(f), contribution, headroom,
@@ -262,7 +288,7 @@ static gr_status contribute(struct gr_federation *f, size_t local, uint32_t roun
     const struct gr_silo *silo = &f->data->local[local];
     struct gr_contribution *contribution = &t->contribution[t->n_contributions];
     *contribution = (struct gr_contribution){.silo = silo->stream,
-                                             .examples = result->examples,
+                                             .examples = hides_silos(f) ? 0 : result->examples,
                                              .weight = weight_of(f, result),
                                              .steps = (double)result->steps,
                                              .pseudonym = silo->pseudonym};
@@ -276,7 +302,7 @@ static gr_status contribute(struct gr_federation *f, size_t local, uint32_t roun
     gr_flags_set(&gr_round_roster(f)->member, silo->id, anew ? GR_PRESENT_ANEW : GR_PRESENT);
     t->local_of[t->n_contributions++] = local;
     t->sums.processed += (int64_t)result->processed;
-    t->heard[silo->id] = 0;
+    if (result->processed > 0) t->heard[silo->id] = 0;
 out:
     return status;
 }
@@ -300,8 +326,8 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
         return GR_OK;
     }
     gr_inject_fault(f->cohort, round, GR_POINT_TRAIN);
-    gr_status status = solve(f, local, 0, gr_control_poll, &result);
-    if (status == GR_OK && t->strategy->alike && !(result.weight > 0)) {
+    gr_status status = make_update(f, local, 0, gr_control_poll, &result);
+    if (status == GR_OK && t->strategy->alike && !hides_silos(f) && !(result.weight > 0)) {
         /* In a sum it would count for nothing; counted as one of many it would. */
         sit_out(f, silo, round, GR_SIT_DATA, "its rows weigh nothing");
         return GR_OK;
@@ -334,7 +360,8 @@ static gr_status train_again(void *context) {
     for (size_t c = 0; c < t->n_contributions; c++) {
         struct gr_train_result result = {0};
         struct gr_contribution *contribution = &t->contribution[c];
-        GR_TRY(solve(f, t->local_of[c], (uint64_t)contribution->steps, gr_control_watch, &result));
+        GR_TRY(make_update(f, t->local_of[c], (uint64_t)contribution->steps, gr_control_watch,
+                           &result));
         for (size_t v = 0; v < t->n_sent; v++) {
             gr_sublayout_pack(&f->travels, t->sent[v]);
             contribution->vector[v] = t->sent[v];

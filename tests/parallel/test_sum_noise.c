@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Noise in sums of updates, as the door lets them out: its variance over many elements, by rank 0
+ * whether it has contributions or none, or in shares behind masks, of which those of the threshold
+ * without the colluding parties suffice; the same for one roster, another for another, and none but
+ * what was asked for. The plain sum is known, so what is beside it is the noise.
+ *
+ * ranks: 1 2 3 5
+ */
+#include <math.h>
+
+#include "parallel.h"
+
+#include "cohort/cohort_parts.h"
+#include "cohort/sum_noise.h"
+
+enum { SILOS = 8, SIZE = 20000 };
+
+static const char plain_text[] =
+    "run: {rounds: 1}\n"
+    "data: {source: synthetic, silos: 8, synthetic: {features: 2, classes: 2, minimum_rows: 9, "
+    "maximum_rows: 9}}\n"
+    "model: {type: softmax}\ntrain: {learning_rate: 0.1, batch_size: 8}\n"
+    "aggregation: {grid: public, clip_norm: 2, weight_max: 1}\n";
+
+/* A door with all that it needs, and sums of updates of which each element is 2^-10. */
+struct work {
+    struct gr_comm *comm;
+    struct gr_config *config;
+    struct gr_cohort cohort; /* as far as the door looks at it */
+    struct gr_aggregator *aggregator;
+    struct gr_layout layout;
+    struct gr_roster roster;
+    int32_t host_of[SILOS];
+    float *update, *mean, *before;
+};
+
+struct asked {
+    enum gr_noise_place place;
+    double deviation;
+    const char *more; /* lines of the config */
+    int shift;        /* of the silos' ranks */
+};
+
+static int work_begin(struct work *work, struct gr_comm *comm, const struct asked *asked) {
+    int bad = 0;
+    char text[1024];
+    const size_t size = SIZE;
+    *work = (struct work){.comm = comm};
+    snprintf(text, sizeof text, "%s%s", plain_text, asked->more);
+    EXPECT(gr_config_parse("t.yaml", text, strlen(text), NULL, 0, &work->config) == GR_OK);
+    for (int s = 0; s < SILOS; s++)
+        work->host_of[s] = gr_comm_size(comm) == 1 ? 0
+                           : asked->shift > 0      ? 1 + s % (gr_comm_size(comm) - 1)
+                                                   : s % gr_comm_size(comm);
+    EXPECT(gr_door_create(comm, work->config, &work->cohort.door) == GR_OK);
+    EXPECT(gr_door_mask(work->cohort.door, work->host_of) == GR_OK);
+    work->cohort.comm = comm;
+    work->cohort.config = work->config;
+    EXPECT(gr_layout_append(&work->layout, "all", 1, &size) == GR_OK);
+    EXPECT(gr_allocate(size, sizeof(float), "update", &work->update) == GR_OK);
+    EXPECT(gr_allocate(size, sizeof(float), "mean", &work->mean) == GR_OK);
+    EXPECT(gr_allocate_zero(size, sizeof(float), "mean", &work->before) == GR_OK);
+    for (size_t i = 0; i < size; i++)
+        work->update[i] = 0x1p-10F;
+    gr_door_set_noise(work->cohort.door, asked->place, asked->deviation);
+    const struct gr_aggregator_options options = {
+        .grid = {.clip_norm = 2,
+                 .weight_max = 1,
+                 .n_selected = SILOS,
+                 .noise = gr_door_noise(work->cohort.door)},
+        .encoding = GR_ENCODING_RING32,
+        .stage = gr_door_stage(work->cohort.door)};
+    EXPECT(gr_aggregator_create_with(comm, &work->layout, &options, &work->aggregator) == GR_OK);
+    EXPECT(gr_roster_create(SILOS, &work->roster) == GR_OK);
+    return bad;
+}
+
+static void work_end(struct work *work) {
+    gr_roster_release(&work->roster);
+    gr_aggregator_free(work->aggregator);
+    gr_free(work->update);
+    gr_free(work->mean);
+    gr_free(work->before);
+    gr_layout_release(&work->layout);
+    gr_door_free(work->cohort.door);
+    gr_config_free(work->config);
+}
+
+/* The sum of the first n silos, of a round, without what they have brought: work->mean; the one
+ * before: work->before. */
+static int take_sum(struct work *work, uint32_t round, uint32_t n) {
+    struct gr_contribution mine[SILOS];
+    size_t n_mine = 0;
+    int bad = 0;
+    float *before = work->before;
+    work->before = work->mean;
+    work->mean = before;
+    gr_flags_clear(&work->roster.member);
+    for (uint32_t s = 0; s < n; s++) {
+        gr_flags_set(&work->roster.member, s, GR_PRESENT);
+        if (work->host_of[s] == gr_comm_rank(work->comm))
+            mine[n_mine++] = (struct gr_contribution){
+                .update = work->update, .silo = s, .weight = 1, .pseudonym = "silo"};
+    }
+    work->roster.round = round;
+    work->roster.n_members = n;
+    gr_door_trained(work->cohort.door, round, (unsigned char[GR_DIGEST_BYTES]){0});
+    EXPECT(gr_release_update(work->cohort.door, work->aggregator, mine, n_mine, &work->roster,
+                             SIZE) == GR_OK);
+    EXPECT(gr_comm_agree(work->comm, GR_OK) == GR_OK);
+    EXPECT(gr_release_open(&work->cohort, work->aggregator, true, false) == GR_OK);
+    for (size_t i = 0; i < SIZE; i += GR_RING_BLOCK)
+        gr_aggregate_decode(work->aggregator, 0, i, work->mean + i,
+                            SIZE - i < GR_RING_BLOCK ? SIZE - i : GR_RING_BLOCK);
+    for (size_t i = 0; i < SIZE; i++)
+        work->mean[i] = (float)n * (work->mean[i] - work->update[i]);
+    return bad;
+}
+
+/* Whether the elements of a - b (b NULL: of a) have mean 0 and this standard deviation, as far as
+ * so many samples tell: 6 of their own deviations. */
+static int is_noise(const float *a, const float *b, double deviation) {
+    int bad = 0;
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < SIZE; i++) {
+        const double x = (double)a[i] - (b ? (double)b[i] : 0);
+        sum += x;
+        squares += x * x;
+    }
+    EXPECT(fabs(sum) <= 6 * deviation * sqrt(SIZE));
+    const double ratio = squares / (deviation * deviation * SIZE);
+    if (!(fabs(ratio - 1) <= 6 * sqrt(2.0 / SIZE))) fprintf(stderr, "variance / asked %g\n", ratio);
+    EXPECT(fabs(ratio - 1) <= 6 * sqrt(2.0 / SIZE));
+    return bad;
+}
+
+/* All ranks have the same bits of it. */
+static int is_shared(const struct work *work) {
+    int bad = 0;
+    unsigned char digest[GR_DIGEST_BYTES], first[GR_DIGEST_BYTES];
+    gr_digest_of(work->mean, SIZE * sizeof(float), digest);
+    memcpy(first, digest, sizeof first);
+    EXPECT(MPI_Bcast(first, sizeof first, MPI_BYTE, 0, MPI_COMM_WORLD) == MPI_SUCCESS);
+    EXPECT(memcmp(first, digest, sizeof first) == 0);
+    return bad;
+}
+
+static int sums_in_turn(struct work *work, double deviation) {
+    int bad = 0;
+    struct gr_door *door = work->cohort.door;
+    bad += take_sum(work, 1, SILOS);
+    bad += is_noise(work->mean, NULL, deviation);
+    bad += is_shared(work);
+    bad += take_sum(work, 1, SILOS); /* again, over the same roster */
+    EXPECT(memcmp(work->mean, work->before, SIZE * sizeof(float)) == 0);
+    EXPECT_EQUAL(gr_door_noised(door), 1);
+    bad += take_sum(work, 1, SILOS - 1); /* a silo was lost */
+    bad += is_noise(work->mean, NULL, deviation);
+    bad += is_noise(work->mean, work->before, deviation * sqrt(2));
+    bad += is_shared(work);
+    EXPECT_EQUAL(gr_door_noised(door), 2);
+    bad += take_sum(work, 2, SILOS - 1); /* the next round */
+    bad += is_noise(work->mean, work->before, deviation * sqrt(2));
+    EXPECT_EQUAL(gr_door_noised(door), 3);
+    return bad;
+}
+
+static int by_root(struct gr_comm *found) {
+    int bad = 0;
+    (void)found;
+    for (uint32_t group = 0; group < 3; group++)
+        for (int shift = 0; shift < 2; shift++) {
+            const struct asked asked = {GR_NOISE_ROOT, 3, "", shift};
+            const struct gr_comm_options options = {.ranks_per_node = group};
+            struct gr_comm *comm = NULL;
+            struct work work;
+            EXPECT(gr_comm_create(MPI_COMM_WORLD, &options, &comm) == GR_OK);
+            gr_comm_started(comm);
+            bad += work_begin(&work, comm, &asked);
+            EXPECT(fabs(gr_door_noise(work.cohort.door) - 3) < 1e-12);
+            bad += sums_in_turn(&work, 3);
+            work_end(&work);
+            gr_comm_free(comm);
+        }
+    return bad;
+}
+
+/* Eight parties of which six are the threshold: each brings 1 / (6 - colluding) of the variance. */
+static int in_shares(struct gr_comm *comm) {
+    int bad = 0;
+    static const char *const more[] = {"secure: {aggregation: true}\n",
+                                       "secure: {aggregation: true, colluding: 1}\n",
+                                       "secure: {aggregation: true, threshold: 7, colluding: 5}\n"};
+    static const double shares[] = {6, 5, 2};
+    for (int c = 0; c < 3; c++) {
+        const struct asked asked = {GR_NOISE_SHARED, 3, more[c], c % 2};
+        const double deviation = 3 * sqrt(SILOS / shares[c]);
+        struct work work;
+        bad += work_begin(&work, comm, &asked);
+        EXPECT(fabs(gr_door_noise(work.cohort.door) - deviation) < 1e-9);
+        bad += sums_in_turn(&work, deviation);
+        work_end(&work);
+    }
+    return bad;
+}
+
+/* Behind masks rank 0 adds all of it. */
+static int by_root_masked(struct gr_comm *comm) {
+    int bad = 0;
+    const struct asked asked = {GR_NOISE_ROOT, 3, "secure: {aggregation: true}\n", 1};
+    struct work work;
+    bad += work_begin(&work, comm, &asked);
+    bad += sums_in_turn(&work, 3);
+    work_end(&work);
+    return bad;
+}
+
+static int without(struct gr_comm *comm) {
+    int bad = 0;
+    static const char *const more[] = {"", "secure: {aggregation: true}\n"};
+    for (int c = 0; c < 2; c++) {
+        const struct asked asked = {GR_NOISE_ROOT, 0, more[c], 0};
+        struct work work;
+        bad += work_begin(&work, comm, &asked);
+        bad += take_sum(&work, 1, SILOS);
+        for (size_t i = 0; i < SIZE; i++)
+            if (fabsf(work.mean[i]) > 1e-8F) bad++;
+        EXPECT_EQUAL(gr_door_noised(work.cohort.door), 0);
+        EXPECT(gr_door_check_noise(work.cohort.door, work.aggregator, SILOS, SIZE) == GR_OK);
+        work_end(&work);
+    }
+    return bad;
+}
+
+/* Noise of few steps, or an update that roundings lift by more than a little. */
+static int too_coarse(struct gr_comm *comm) {
+    int bad = 0;
+    struct work work;
+    struct asked asked = {GR_NOISE_ROOT, 3, "", 0};
+    bad += work_begin(&work, comm, &asked);
+    EXPECT(gr_door_check_noise(work.cohort.door, work.aggregator, SILOS, SIZE) == GR_OK);
+    EXPECT_EQUAL(gr_door_check_noise(work.cohort.door, work.aggregator, SILOS, (size_t)1 << 50),
+                 GR_ERROR_CONFIG);
+    EXPECT(strstr(gr_message(), "privacy.clip_norm: ") != NULL);
+    work_end(&work);
+    asked.deviation = 1e-7;
+    bad += work_begin(&work, comm, &asked);
+    EXPECT_EQUAL(gr_door_check_noise(work.cohort.door, work.aggregator, SILOS, SIZE),
+                 GR_ERROR_CONFIG);
+    EXPECT(strstr(gr_message(), "privacy.noise_multiplier: noise of") != NULL);
+    work_end(&work);
+    return bad;
+}
+
+PARALLEL_MAIN({"by rank 0", by_root}, {"in shares", in_shares},
+              {"by rank 0, behind masks", by_root_masked}, {"without noise", without},
+              {"too coarse", too_coarse})
