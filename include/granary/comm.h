@@ -571,7 +571,7 @@ struct gr_public_grid {
     double weight_max;
     uint32_t n_selected; /* contributions that are asked for */
     /* Standard deviation of what stages add to an element of the sum that stays in it, in units of
-     * update times weight. There is room for 40 of it, and it is at most 2^34 steps. 0: none. */
+     * update times weight. There is room for 40 of it, and it is at most 2^30 steps. 0: none. */
     double noise;
 };
 /* Which words are at hand. */

@@ -140,7 +140,7 @@ int16_t gr_sum_public_exponent(const struct gr_aggregator *aggregator, uint32_t 
     const int64_t n = selected > n_members ? selected : n_members;
     int of_largest, of_bound;
     *bound = aggregator->codec->limit / (n + (int64_t)ceil(40 * noise));
-    if (noise > 0 && (double)*bound * noise > 0x1p34) *bound = (int64_t)(0x1p34 / noise);
+    if (noise > 0 && (double)*bound * noise > 0x1p30) *bound = (int64_t)(0x1p30 / noise);
     const double mantissa = frexp(largest, &of_largest);
     const double of_all = frexp((double)*bound, &of_bound);
     return (int16_t)(of_largest - of_bound + (mantissa > of_all));

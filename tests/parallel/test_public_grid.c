@@ -234,7 +234,7 @@ static void add_noise(void *context, struct gr_stage_key key, void *words, size_
 
 /*
  * Noise of these standard deviations in units of what one silo brings: the grid has room for all of
- * it beside as many silos as are selected, is at most 2^34 steps a deviation, and no coarser than
+ * it beside as many silos as are selected, is at most 2^30 steps a deviation, and no coarser than
  * that asks for; the total has the noise, to the step, and its weights are as they were.
  */
 static int room_for_noise(struct gr_comm *comm) {
@@ -268,9 +268,9 @@ static int room_for_noise(struct gr_comm *comm) {
         const double step = ldexp(1, gr_aggregate_exponent(aggregator, SILOS, &bound));
         EXPECT_EQUAL(bound, (uint64_t)(largest / step));
         EXPECT(SELECTED * (double)bound + 40 * deviation / step <= limit);
-        EXPECT(deviation / step <= 0x1p34);
+        EXPECT(deviation / step <= 0x1p30);
         EXPECT(2 * (SELECTED * (double)bound + 40 * deviation / step) > limit / 2 ||
-               2 * deviation / step > 0x1p34);
+               2 * deviation / step > 0x1p30);
         const size_t n_mine = contribute(comm, &sum, 0, mine);
         EXPECT(gr_aggregate(aggregator, mine, n_mine, SILOS, first, &examples) == GR_OK);
         noise.steps = (int64_t)(40 * deviation / step);
