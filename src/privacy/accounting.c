@@ -7,6 +7,11 @@
 /* A rounding of two ways to the same number. */
 static const double slack = 1e-6;
 
+bool gr_privacy_same_kind(const struct gr_privacy_event *a, const struct gr_privacy_event *b) {
+    return a->noise_multiplier == b->noise_multiplier && a->sampling == b->sampling &&
+           a->delta_added == b->delta_added;
+}
+
 static gr_status check_event(const struct gr_privacy_event *event) {
     if (!(event->noise_multiplier >= GR_NOISE_MULTIPLIER_MIN &&
           event->noise_multiplier <= GR_NOISE_MULTIPLIER_MAX))
@@ -31,7 +36,7 @@ static gr_status check_delta(double delta) {
                    GR_PRIVACY_DELTA_MIN);
 }
 
-static gr_status check(const struct gr_privacy_history *history, double delta) {
+gr_status gr_accounting_check(const struct gr_privacy_history *history, double delta) {
     gr_status status = GR_OK;
     GR_TRY(check_delta(delta));
     for (size_t i = 0; i < history->n; i++) {
@@ -65,23 +70,32 @@ static size_t merge(const struct gr_privacy_history *history, struct gr_privacy_
     return n;
 }
 
-/* How much is asked: Renyi divergences alone give an upper bound, and soon. */
-enum care { QUICK, NARROW };
+/* How much is asked: Renyi divergences alone give an upper bound, and soon; bounds that are narrow,
+ * or where threshold is above 0, on one side of it. */
+enum effort { QUICK, NARROW };
+struct care {
+    enum effort effort;
+    double threshold;
+};
+static const struct care quick = {QUICK, 0}, narrow = {NARROW, 0};
 
-static gr_status enclose(const struct gr_privacy_history *merged, double delta, enum care care,
+static gr_status enclose(const struct gr_privacy_history *merged, double delta, struct care care,
                          struct gr_epsilon *out) {
     gr_status status = GR_OK;
+    struct gr_loss_bounds bounds;
     const struct gr_renyi_bound renyi = gr_renyi_epsilon(merged, delta);
     out->renyi = renyi.epsilon;
     out->order = renyi.order;
     out->upper = renyi.epsilon;
-    if (care == QUICK) goto out;
+    if (care.effort == QUICK) goto out;
     out->exact = merged->n == 1 && merged->events[0].sampling == 1;
     if (out->exact)
-        out->lower = out->upper =
+        bounds.lower = bounds.upper =
             gr_gaussian_epsilon(1 / merged->events[0].noise_multiplier, delta);
     else
-        GR_TRY(gr_loss_epsilon(merged, delta, &renyi, &out->lower, &out->upper));
+        GR_TRY(gr_loss_epsilon(merged, delta, &renyi, care.threshold, &bounds));
+    out->lower = bounds.lower;
+    out->upper = bounds.upper;
     if (out->lower > out->renyi * (1 + slack) + slack || out->lower > out->upper)
         status = gr_fail(GR_ERROR_INTERNAL,
                          "accountants contradict each other: epsilon is %.9g by Renyi divergences, "
@@ -92,17 +106,17 @@ out:
     return status;
 }
 
-static gr_status account(const struct gr_privacy_history *history, double delta, enum care care,
+static gr_status account(const struct gr_privacy_history *history, double delta, struct care care,
                          struct gr_epsilon *out) {
     gr_status status = GR_OK;
     struct gr_privacy_event *merged = NULL;
     double added = 0;
     *out = (struct gr_epsilon){.exact = true};
-    GR_TRY(check(history, delta));
+    GR_TRY(gr_accounting_check(history, delta));
     if (history->n == 0) goto out;
     for (size_t i = 0; i < history->n; i++)
         added += (double)history->events[i].count * history->events[i].delta_added;
-    if (added > delta * (1 - slack)) {
+    if (added > delta * (1 - GR_PRIVACY_DELTA_SLACK)) {
         *out = (struct gr_epsilon){.upper = INFINITY, .renyi = INFINITY};
         goto out;
     }
@@ -116,7 +130,15 @@ out:
 
 gr_status gr_accounting_epsilon(const struct gr_privacy_history *history, double delta,
                                 struct gr_epsilon *out) {
-    return account(history, delta, NARROW, out);
+    return account(history, delta, narrow, out);
+}
+
+gr_status gr_accounting_upper(const struct gr_privacy_history *history, double delta,
+                              double threshold, double *upper) {
+    struct gr_epsilon epsilon;
+    const gr_status status = account(history, delta, (struct care){NARROW, threshold}, &epsilon);
+    *upper = epsilon.upper;
+    return status;
 }
 
 /* ---- noise ---------------------------------------------------------------------------------- */
@@ -133,7 +155,7 @@ struct question {
     double epsilon, delta;
 };
 
-static gr_status try_noise(const struct question *question, double z, enum care care,
+static gr_status try_noise(const struct question *question, double z, struct care care,
                            struct noise_end *out) {
     struct gr_epsilon found;
     question->last->noise_multiplier = z;
@@ -145,7 +167,7 @@ static gr_status try_noise(const struct question *question, double z, enum care 
 /* By the rule of false position, as Illinois weighs it (Dowell, Jarratt 1971), of the logarithms:
  * epsilon falls about as a power of the noise. Each step leaves one end on each side, and keeps off
  * them by a part of the precision so that both come near. */
-static gr_status narrow_noise(const struct question *question, enum care care, double precision,
+static gr_status narrow_noise(const struct question *question, struct care care, double precision,
                               struct noise_end low, struct noise_end *high) {
     gr_status status = GR_OK;
     int side = 0;
@@ -178,7 +200,7 @@ out:
 static gr_status search(const struct question *question, double *noise_multiplier) {
     gr_status status = GR_OK;
     struct noise_end low, high;
-    GR_TRY(try_noise(question, GR_NOISE_MULTIPLIER_MIN, QUICK, &low));
+    GR_TRY(try_noise(question, GR_NOISE_MULTIPLIER_MIN, quick, &low));
     high = low;
     while (high.over > 0) {
         low = high;
@@ -188,18 +210,18 @@ static gr_status search(const struct question *question, double *noise_multiplie
                              GR_NOISE_MULTIPLIER_MAX, question->epsilon, question->delta);
             goto out;
         }
-        GR_TRY(try_noise(question, fmin(low.z * 4, GR_NOISE_MULTIPLIER_MAX), QUICK, &high));
+        GR_TRY(try_noise(question, fmin(low.z * 4, GR_NOISE_MULTIPLIER_MAX), quick, &high));
     }
-    GR_TRY(narrow_noise(question, QUICK, 1e-2, low, &high));
-    GR_TRY(try_noise(question, high.z, NARROW, &high));
+    GR_TRY(narrow_noise(question, quick, 1e-2, low, &high));
+    GR_TRY(try_noise(question, high.z, narrow, &high));
     for (low = high; low.over <= 0 && low.z > GR_NOISE_MULTIPLIER_MIN;) {
         high = low;
-        GR_TRY(try_noise(question, fmax(high.z * 0.8, GR_NOISE_MULTIPLIER_MIN), NARROW, &low));
+        GR_TRY(try_noise(question, fmax(high.z * 0.8, GR_NOISE_MULTIPLIER_MIN), narrow, &low));
     }
     if (low.over <= 0)
         high = low;
     else
-        GR_TRY(narrow_noise(question, NARROW, 5e-4, low, &high));
+        GR_TRY(narrow_noise(question, narrow, 5e-4, low, &high));
     *noise_multiplier = high.z;
 out:
     return status;

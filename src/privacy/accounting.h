@@ -30,6 +30,9 @@ struct gr_privacy_event {
     double delta_added; /* of one step: for what its noise is short of the Gaussian distribution */
 };
 
+/* Not collective. Whether steps are of one kind, however many. */
+bool gr_privacy_same_kind(const struct gr_privacy_event *a, const struct gr_privacy_event *b);
+
 struct gr_privacy_history {
     enum gr_adjacency adjacency;
     const struct gr_privacy_event *events; /* borrowed */
@@ -40,6 +43,8 @@ struct gr_privacy_history {
 #define GR_NOISE_MULTIPLIER_MIN 0.05
 #define GR_NOISE_MULTIPLIER_MAX 1e6
 #define GR_PRIVACY_DELTA_MIN    1e-50
+/* Delta is used up where so small a part of it is left: what is added is a rounded sum. */
+#define GR_PRIVACY_DELTA_SLACK 1e-6
 enum { GR_PRIVACY_STEPS_MAX = 100000000 };
 
 /* The smallest epsilon for a delta is within [lower, upper]. */
@@ -49,6 +54,10 @@ struct gr_epsilon {
     bool exact;          /* nothing is sampled, and lower and upper are one number */
 };
 
+/* Not collective. Whether they can be accounted for. Errors: GR_ERROR_CONFIG: a value outside of
+ * its limits, or kinds of steps that cannot be accounted for together. */
+gr_status gr_accounting_check(const struct gr_privacy_history *history, double delta) GR_CHECKED;
+
 /*
  * Not collective. GR_ERROR_CONFIG: a value outside of its limits, or kinds of steps that cannot be
  * accounted for together; GR_ERROR_INTERNAL: the accountants contradict each other. epsilon is
@@ -56,6 +65,13 @@ struct gr_epsilon {
  */
 gr_status gr_accounting_epsilon(const struct gr_privacy_history *history, double delta,
                                 struct gr_epsilon *out) GR_CHECKED;
+
+/*
+ * Not collective. An upper bound of epsilon that is as soon at hand as it is clear whether it is at
+ * most the threshold, and else within 1 %, or 0.003, of a lower one. Errors: as above.
+ */
+gr_status gr_accounting_upper(const struct gr_privacy_history *history, double delta,
+                              double threshold, double *upper) GR_CHECKED;
 
 /*
  * Not collective. The smallest noise multiplier, to a relative 5e-4 and rounded up, for which the
@@ -86,13 +102,18 @@ struct gr_renyi_bound {
 /* Not collective. By the best order. Events and delta are within their limits. */
 struct gr_renyi_bound gr_renyi_epsilon(const struct gr_privacy_history *history, double delta);
 
+/* The smallest epsilon is within [lower, upper]. */
+struct gr_loss_bounds {
+    double lower, upper;
+};
 /*
  * Not collective. Bounds by distributions of the privacy loss. renyi: of the same history and
  * delta; it makes the bounds narrow, and has no part in their truth. Bounds that would need too
- * fine a grid are 0 and infinite. Errors: GR_ERROR_INTERNAL: no memory.
+ * fine a grid are 0 and infinite. threshold above 0: the bounds need not be narrow once both are
+ * on one side of it. Errors: GR_ERROR_INTERNAL: no memory.
  */
 gr_status gr_loss_epsilon(const struct gr_privacy_history *history, double delta,
-                          const struct gr_renyi_bound *renyi, double *lower,
-                          double *upper) GR_CHECKED;
+                          const struct gr_renyi_bound *renyi, double threshold,
+                          struct gr_loss_bounds *out) GR_CHECKED;
 
 #endif

@@ -321,14 +321,10 @@ static const struct gr_ledger_entry *find(const struct gr_ledger *ledger,
     return NULL;
 }
 
-static bool same_event(const struct gr_privacy_event *a, const struct gr_privacy_event *b) {
-    return a->noise_multiplier == b->noise_multiplier && a->sampling == b->sampling &&
-           a->count == b->count && a->delta_added == b->delta_added;
-}
-
 static bool same_price(const struct gr_ledger_entry *a, const struct gr_ledger_entry *b) {
-    return same_event(&a->event, &b->event) && a->unit == b->unit && a->adjacency == b->adjacency &&
-           a->mechanism == b->mechanism && a->correlation == b->correlation && a->bands == b->bands;
+    return gr_privacy_same_kind(&a->event, &b->event) && a->event.count == b->event.count &&
+           a->unit == b->unit && a->adjacency == b->adjacency && a->mechanism == b->mechanism &&
+           a->correlation == b->correlation && a->bands == b->bands;
 }
 
 static gr_status check_entry(const struct gr_ledger *ledger, const struct gr_ledger_entry *entry) {
@@ -413,16 +409,11 @@ static gr_status view(const struct gr_ledger *ledger, const struct gr_ledger_ent
     return GR_OK;
 }
 
-static bool same_kind(const struct gr_privacy_event *a, const struct gr_privacy_event *b) {
-    return a->noise_multiplier == b->noise_multiplier && a->sampling == b->sampling &&
-           a->delta_added == b->delta_added;
-}
-
 /* Counts `event` among the n kinds; the last one that there is room for takes all others up. */
 static size_t count_event(struct gr_privacy_event *kinds, size_t n,
                           const struct gr_privacy_event *event) {
     for (size_t i = 0; i < n; i++)
-        if (same_kind(&kinds[i], event)) {
+        if (gr_privacy_same_kind(&kinds[i], event)) {
             kinds[i].count += event->count;
             return n;
         }

@@ -26,7 +26,8 @@ enum {
 static const double log_outside = -36; /* of the mass outside of the window, tilted: 2e-16 */
 static const double rounding = 1e-7;   /* relative, of the cells' masses, as it comes to epsilon */
 static const double narrow = 3e-3;     /* relative width of bounds that are refined no further */
-static const double narrow_least = 3e-3; /* in nats: narrower is of no use */
+static const double narrow_decided = 1e-2; /* where the bounds are to be on one side of a number */
+static const double narrow_least = 3e-3;   /* in nats: narrower is of no use */
 
 /* Kinds of steps, each with its distribution, and how the sum is tilted. */
 struct sum {
@@ -254,42 +255,45 @@ out:
 }
 
 /* The best bounds so far of both directions. */
-struct bounds {
-    double lower[2], upper[2];
-};
-
 static gr_status refine(const struct gr_privacy_history *history, double delta, struct sum *sum,
-                        struct bounds *best) {
+                        struct gr_loss_bounds best[2]) {
     gr_status status = GR_OK;
     double epsilon;
     for (int direction = GR_LOSS_REMOVE; direction <= GR_LOSS_ADD; direction++) {
-        double *lower = &best->lower[direction], *upper = &best->upper[direction];
+        struct gr_loss_bounds *bounds = &best[direction];
         GR_TRY(bound_epsilon(history, delta, sum, (enum gr_loss_direction)direction, GR_LOSS_LOWER,
                              &epsilon));
-        *lower = fmax(*lower, epsilon * (1 - rounding) - rounding);
+        bounds->lower = fmax(bounds->lower, epsilon * (1 - rounding) - rounding);
         GR_TRY(bound_epsilon(history, delta, sum, (enum gr_loss_direction)direction, GR_LOSS_UPPER,
                              &epsilon));
-        *upper = fmin(*upper, fmax(0, epsilon * (1 + rounding) + rounding));
+        bounds->upper = fmin(bounds->upper, fmax(0, epsilon * (1 + rounding) + rounding));
     }
 out:
     return status;
 }
 
+static bool is_enough(const struct gr_loss_bounds *bounds, double threshold) {
+    const double width = threshold > 0 ? narrow_decided : narrow;
+    return bounds->upper - bounds->lower <= fmax(width * bounds->upper, narrow_least) ||
+           (threshold > 0 && (bounds->upper <= threshold || bounds->lower > threshold));
+}
+
 /* The grid is made finer until the bounds are near each other or memory's limit is met. Any bounds
  * hold, and the best of all grids are taken. */
 gr_status gr_loss_epsilon(const struct gr_privacy_history *history, double delta,
-                          const struct gr_renyi_bound *renyi, double *lower, double *upper) {
+                          const struct gr_renyi_bound *renyi, double threshold,
+                          struct gr_loss_bounds *out) {
     gr_status status = GR_OK;
-    struct bounds best = {{0, 0}, {INFINITY, INFINITY}};
+    struct gr_loss_bounds best[2] = {{0, INFINITY}, {0, INFINITY}};
     struct sum sum = {.events = history->events,
                       .n = history->n,
                       .step = fmax(renyi->epsilon / POINTS_FIRST, narrow_least / 4),
                       .theta = renyi->order - 1};
     for (int i = 0; i < REFINEMENTS && status == GR_OK; i++) {
-        status = refine(history, delta, &sum, &best);
-        *lower = fmax(best.lower[0], best.lower[1]);
-        *upper = fmax(best.upper[0], best.upper[1]);
-        if (*upper - *lower <= fmax(narrow * *upper, narrow_least)) break;
+        status = refine(history, delta, &sum, best);
+        out->lower = fmax(best[0].lower, best[1].lower);
+        out->upper = fmax(best[0].upper, best[1].upper);
+        if (is_enough(out, threshold)) break;
         sum.step /= 4;
     }
     return status == GR_ERROR_CONFIG ? GR_OK : status; /* no finer grid */

@@ -144,14 +144,31 @@ START_TEST(loss_of_gaussian_sums_encloses_the_closed_form) {
     const struct gr_privacy_history history = {GR_ADJACENCY_ADD_REMOVE, events, 3};
     const double mu = sqrt(50 / 100. + 50 / 25. + 1 / 9.);
     for (double delta = 0.3; delta > 1e-45; delta *= 1e-11) {
-        double lower, upper;
+        struct gr_loss_bounds bounds;
         const double exact = gr_gaussian_epsilon(mu, delta);
         const struct gr_renyi_bound renyi = gr_renyi_epsilon(&history, delta);
         ck_assert_double_ge(renyi.epsilon, exact);
-        MUST(gr_loss_epsilon(&history, delta, &renyi, &lower, &upper));
-        ck_assert_msg(lower <= exact && exact <= upper, "delta %g: %.12g is not in [%.12g, %.12g]",
-                      delta, exact, lower, upper);
-        ck_assert_double_le(upper - lower, 0.01 * exact + 0.001);
+        MUST(gr_loss_epsilon(&history, delta, &renyi, 0, &bounds));
+        ck_assert_msg(bounds.lower <= exact && exact <= bounds.upper,
+                      "delta %g: %.12g is not in [%.12g, %.12g]", delta, exact, bounds.lower,
+                      bounds.upper);
+        ck_assert_double_le(bounds.upper - bounds.lower, 0.01 * exact + 0.001);
+    }
+}
+END_TEST
+
+/* A side of a threshold is known before narrow bounds are, and it is the right one. */
+START_TEST(a_side_of_a_threshold) {
+    const struct gr_privacy_event event = {1.1, 256.0 / 60000, 2350, 0};
+    const struct gr_privacy_history history = {GR_ADJACENCY_ADD_REMOVE, &event, 1};
+    const struct gr_epsilon all = account_one(1.1, 256.0 / 60000, 2350, 1e-5);
+    for (double factor = 0.5; factor < 2; factor *= 1.05) {
+        double upper;
+        const double threshold = all.upper * factor;
+        MUST(gr_accounting_upper(&history, 1e-5, threshold, &upper));
+        ck_assert_double_ge(upper, all.lower);
+        if (factor < 1) ck_assert_double_gt(upper, threshold);
+        if (factor > 1.02) ck_assert_double_le(upper, threshold);
     }
 }
 END_TEST
@@ -268,5 +285,5 @@ END_TEST
 RUN_TESTS("accounting", divergences_of_whole_orders, divergences_published,
           divergences_are_monotone, renyi_epsilon_published, loss_published,
           loss_of_one_step_encloses_the_closed_form, loss_of_gaussian_sums_encloses_the_closed_form,
-          composition, bounds_at_the_ends, replacement_counts_twice, added_delta_is_taken_off,
-          noise_for_an_epsilon, values_outside_of_limits)
+          a_side_of_a_threshold, composition, bounds_at_the_ends, replacement_counts_twice,
+          added_delta_is_taken_off, noise_for_an_epsilon, values_outside_of_limits)
