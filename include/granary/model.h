@@ -195,15 +195,10 @@ gr_status gr_model_gradient(struct gr_model *model, const float *parameters, siz
 gr_status gr_model_step(struct gr_model *model, float *parameters, size_t n, double learning_rate,
                         double weight_decay, float *room, double *loss_sum) GR_CHECKED;
 /*
- * The squared L2 norms of the rows' own gradients, for clipping row by row (Abadi et al. 2016,
- * Algorithm 1). squares: n, overwritten; squares[i] is of the gradient that gr_model_gradient has
- * for a batch of row i alone, with its weight. Dropout is drawn as in training. The gradients
- * themselves are never stored: a dense layer's norm is a product of two norms (Goodfellow 2015).
- * The time is about that of gr_model_gradient; convolutions take several times that.
- * loss_sum: as there. Not collective.
+ * The sum of the training weights of the last batch's rows, in rows (without weights: n), as
+ * gr_model_gradient or gr_model_step found it. Not collective.
  */
-gr_status gr_model_row_norms(struct gr_model *model, const float *parameters, size_t n,
-                             double *squares, double *loss_sum) GR_CHECKED;
+double gr_model_batch_weight(const struct gr_model *model);
 
 /* ---- private steps ----------------------------------------------------------------------------
  */
@@ -244,12 +239,6 @@ gr_status gr_model_clipped_sum(struct gr_model *model, const float *parameters, 
 gr_status gr_model_clipped_units(struct gr_model *model, const float *parameters,
                                  const size_t *first_row, size_t n_units, double clip_norm,
                                  float *sum) GR_CHECKED;
-
-/*
- * The sum of the training weights of the last batch's rows, in rows (without weights: n), as
- * gr_model_gradient, gr_model_step or gr_model_row_norms found it. Not collective.
- */
-double gr_model_batch_weight(const struct gr_model *model);
 
 /*
  * Not collective. Scores the batch, without dropout, label smoothing and class weights. loss_sum:

@@ -90,21 +90,68 @@ static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
     return GR_OK;
 }
 
-/* An id that stands c times in a row has c shares of delta: squared, each time brings c of them. */
-static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
+/* ---- rows apart ---------------------------------------------------------------------------- */
+
+/* Made by the first clipped sum. */
+static gr_status find_times(struct gr_layer *layer, uint32_t **out) {
+    gr_status status = GR_OK;
+    if (!layer->state)
+        GR_TRY(gr_allocate_zero(layer->vocabulary, sizeof **out, "counts of ids", &layer->state));
+out:
+    *out = layer->state;
+    return status;
+}
+
+static void release(struct gr_layer *layer) {
+    gr_free(layer->state);
+    layer->state = NULL;
+}
+
+/* An id that stands c times in a row has c shares of delta, c^2 of its square: one time more than c
+ * brings 2 c + 1. */
+static gr_status row_norms(struct gr_model *model, struct gr_layer *layer, size_t n,
                            double *squares) {
     const size_t width = layer->config.width;
+    uint32_t *times;
+    gr_status status;
+    GR_TRY(find_times(layer, &times));
     for (size_t i = 0; i < n; i++) {
         const float *ids = layer->in + i * layer->inputs;
         const double share = (double)share_of(ids, layer->inputs);
-        size_t pairs = 0;
+        double square = 0;
         for (size_t t = 0; t < layer->inputs; t++)
-            for (size_t u = 0; u < layer->inputs && ids[t] > 0; u++)
-                pairs += !(ids[u] < ids[t]) && !(ids[u] > ids[t]);
-        squares[i] +=
-            share * share * (double)pairs * gr_square_sum(model->delta + i * width, width);
+            if (ids[t] > 0) square += 2 * (double)times[gr_lookup_index(ids[t]) - 1]++ + 1;
+        for (size_t t = 0; t < layer->inputs; t++)
+            if (ids[t] > 0) times[gr_lookup_index(ids[t]) - 1] = 0;
+        squares[i] += share * share * square * gr_square_sum(model->delta + i * width, width);
     }
-    return GR_OK;
+out:
+    return status;
+}
+
+/* An id's shares at once. */
+static gr_status add_rows(struct gr_model *model, struct gr_layer *layer, size_t n, float *sum) {
+    const size_t width = layer->config.width;
+    float *table = sum + layer->weight;
+    uint32_t *times;
+    gr_status status;
+    GR_TRY(find_times(layer, &times));
+    for (size_t i = 0; i < n; i++) {
+        const float *ids = layer->in + i * layer->inputs, *delta = model->delta + i * width;
+        const float share = share_of(ids, layer->inputs);
+        for (size_t t = 0; t < layer->inputs; t++)
+            if (ids[t] > 0) times[gr_lookup_index(ids[t]) - 1]++;
+        for (size_t t = 0; t < layer->inputs; t++) {
+            const size_t id = ids[t] > 0 ? gr_lookup_index(ids[t]) - 1 : 0;
+            const float factor = ids[t] > 0 ? share * (float)times[id] : 0;
+            if (!(factor > 0)) continue;
+            for (size_t j = 0; j < width; j++)
+                table[id * width + j] += factor * delta[j];
+            times[id] = 0;
+        }
+    }
+out:
+    return status;
 }
 
 const struct gr_layer_kind gr_layer_bag = {.shape = shape,
@@ -112,4 +159,6 @@ const struct gr_layer_kind gr_layer_bag = {.shape = shape,
                                            .check = check,
                                            .forward = forward,
                                            .backward_weight = backward_weight,
-                                           .row_norms = row_norms};
+                                           .row_norms = row_norms,
+                                           .add_rows = add_rows,
+                                           .release = release};

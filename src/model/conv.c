@@ -154,16 +154,24 @@ static gr_status prepare(struct gr_model *model, struct gr_layer *layer) {
     return layer->kind->prepare(model, layer);
 }
 
+/* Images that an operation takes at a time. */
+static size_t images_at_once(const struct gr_model *model, size_t n) {
+    return model->row_by_row ? 1 : n;
+}
+
 /* Where relu is the activation `sums` and `out` are one array, and the primitive has applied it. */
 static gr_status forward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                          size_t n, bool training) {
+    const size_t step = images_at_once(model, n);
     struct gr_image_set *set;
     gr_status status;
     (void)training;
-    GR_TRY(gr_images_find(&model->dnnl, layer, n, make, &set));
-    GR_TRY(gr_primitive_run(&model->dnnl, &set->forward,
-                            (const void *const[]){layer->in, parameters + layer->weight,
-                                                  parameters + layer->bias, layer->sums}));
+    GR_TRY(gr_images_find(&model->dnnl, layer, step, make, &set));
+    for (size_t i = 0; i < n; i += step)
+        GR_TRY(gr_primitive_run(
+            &model->dnnl, &set->forward,
+            (const void *const[]){layer->in + i * layer->inputs, parameters + layer->weight,
+                                  parameters + layer->bias, layer->sums + i * layer->outputs}));
     if (layer->activation != GR_ACTIVATION_RELU)
         gr_activate(layer->activation, layer->sums, layer->out, n * layer->outputs);
 out:
@@ -172,13 +180,16 @@ out:
 
 static gr_status backward_data(struct gr_model *model, struct gr_layer *layer,
                                const float *parameters, size_t n) {
+    const size_t step = images_at_once(model, n);
     struct gr_image_set *set;
     gr_status status;
-    GR_TRY(gr_images_find(&model->dnnl, layer, n, make, &set));
+    GR_TRY(gr_images_find(&model->dnnl, layer, step, make, &set));
     if (!set->data.primitive) GR_TRY(make_data(&model->dnnl, layer, set));
-    GR_TRY(gr_primitive_run(
-        &model->dnnl, &set->data,
-        (const void *const[]){model->delta, parameters + layer->weight, model->delta_before}));
+    for (size_t i = 0; i < n; i += step)
+        GR_TRY(gr_primitive_run(&model->dnnl, &set->data,
+                                (const void *const[]){model->delta + i * layer->outputs,
+                                                      parameters + layer->weight,
+                                                      model->delta_before + i * layer->inputs}));
 out:
     return status;
 }
@@ -202,11 +213,29 @@ out:
     return status;
 }
 
+static gr_status backward_rows(struct gr_model *model, struct gr_layer *layer,
+                               const float *parameters, size_t n, float *rows, bool data) {
+    struct gr_image_set *set;
+    gr_status status;
+    GR_TRY(gr_images_find(&model->dnnl, layer, 1, make, &set));
+    if (!set->weight.primitive) GR_TRY(make_weight(&model->dnnl, layer, set));
+    for (size_t i = 0; i < n; i++) {
+        float *row = rows + i * gr_layer_row_stride(layer);
+        GR_TRY(gr_primitive_run(&model->dnnl, &set->weight,
+                                (const void *const[]){layer->in + i * layer->inputs,
+                                                      model->delta + i * layer->outputs, row,
+                                                      row + gr_layer_row_biases(layer)}));
+    }
+    if (data) status = backward_data(model, layer, parameters, n);
+out:
+    return status;
+}
+
 const struct gr_layer_kind gr_layer_conv = {.shape = shape,
                                             .tensors = tensors,
                                             .prepare = prepare,
                                             .forward = forward,
                                             .backward_data = backward_data,
                                             .backward_weight = backward_weight,
-                                            .row_norms = gr_images_row_norms,
+                                            .backward_rows = backward_rows,
                                             .release = gr_images_release};

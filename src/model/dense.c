@@ -197,12 +197,17 @@ void gr_dense_take_biases(const struct gr_model *model, const struct gr_layer *l
 
 /* A row's derivative is the outer product of what comes in and delta, and delta for the biases
  * (Goodfellow 2015). */
-gr_status gr_dense_row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
-                             double *squares) {
+static gr_status row_norms(struct gr_model *model, struct gr_layer *layer, size_t n,
+                           double *squares) {
     for (size_t i = 0; i < n; i++)
         squares[i] += (1 + gr_square_sum(layer->in + i * layer->inputs, layer->inputs)) *
                       gr_square_sum(model->delta + i * layer->outputs, layer->outputs);
     return GR_OK;
+}
+
+static gr_status add_rows(struct gr_model *model, struct gr_layer *layer, size_t n, float *sum) {
+    const struct gr_target target = {.vector = sum, .before = sum};
+    return backward_weight(model, layer, NULL, n, &target);
 }
 
 const struct gr_layer_kind gr_layer_dense = {.shape = shape,
@@ -211,5 +216,6 @@ const struct gr_layer_kind gr_layer_dense = {.shape = shape,
                                              .forward = forward,
                                              .backward_data = backward_data,
                                              .backward_weight = backward_weight,
-                                             .row_norms = gr_dense_row_norms,
+                                             .row_norms = row_norms,
+                                             .add_rows = add_rows,
                                              .release = release};

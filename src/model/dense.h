@@ -9,8 +9,4 @@
 void gr_dense_take_biases(const struct gr_model *model, const struct gr_layer *layer, size_t n,
                           const struct gr_target *target);
 
-/* A kind's row_norms. */
-gr_status gr_dense_row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
-                             double *squares) GR_CHECKED;
-
 #endif

@@ -84,26 +84,46 @@ out:
     return status;
 }
 
-/* model->delta is the derivative by the pool's outputs. */
+/* by_weight, by_bias += those of image i. model->delta is the derivative by the pool's outputs. */
+static void add_image(const struct gr_model *model, const struct gr_layer *layer,
+                      const int32_t *places, size_t i, float *by_weight, float *by_bias) {
+    const struct direct *direct = layer->state;
+    const size_t at = i * layer[1].outputs;
+    pad(direct, layer, layer->in + i * layer->inputs);
+    direct->kernels->backward(&direct->shape, direct->image, model->delta + at, places + at,
+                              direct->strip, by_weight, by_bias);
+}
+
 static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
                                  const float *parameters, size_t n,
                                  const struct gr_target *target) {
-    const struct direct *direct = layer->state;
     float *const by_weight = model->product, *const by_bias = model->pack;
-    struct gr_layer *pool = layer + 1;
     int32_t *places;
     gr_status status;
     (void)parameters;
-    GR_TRY(gr_pool_places(pool, n, &places));
+    GR_TRY(gr_pool_places(layer + 1, n, &places));
     memset(by_weight, 0, layer->n_weights * sizeof *by_weight);
     memset(by_bias, 0, layer->n_biases * sizeof *by_bias);
-    for (size_t i = 0; i < n; i++) {
-        pad(direct, layer, layer->in + i * layer->inputs);
-        direct->kernels->backward(&direct->shape, direct->image, model->delta + i * pool->outputs,
-                                  places + i * pool->outputs, direct->strip, by_weight, by_bias);
-    }
+    for (size_t i = 0; i < n; i++)
+        add_image(model, layer, places, i, by_weight, by_bias);
     gr_target_take(target, target->vector + layer->weight, by_weight, layer->n_weights);
     gr_target_take(target, target->vector + layer->bias, by_bias, layer->n_biases);
+out:
+    return status;
+}
+
+static gr_status backward_rows(struct gr_model *model, struct gr_layer *layer,
+                               const float *parameters, size_t n, float *rows, bool data) {
+    const size_t stride = gr_layer_row_stride(layer);
+    int32_t *places;
+    gr_status status;
+    (void)parameters;
+    (void)data;
+    GR_TRY(gr_pool_places(layer + 1, n, &places));
+    memset(rows, 0, n * stride * sizeof *rows);
+    for (size_t i = 0; i < n; i++)
+        add_image(model, layer, places, i, rows + i * stride,
+                  rows + i * stride + gr_layer_row_biases(layer));
 out:
     return status;
 }
@@ -112,5 +132,5 @@ out:
 const struct gr_layer_kind gr_layer_direct = {.prepare = prepare,
                                               .forward = forward,
                                               .backward_weight = backward_weight,
-                                              .row_norms = gr_images_row_norms,
+                                              .backward_rows = backward_rows,
                                               .release = release};

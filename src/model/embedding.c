@@ -106,25 +106,29 @@ out:
     return status;
 }
 
+/* Each column has a table for itself: no two of a row's derivatives meet. */
+static gr_status add_rows(struct gr_model *model, struct gr_layer *layer, size_t n, float *sum) {
+    const size_t *offset = layer->state, width = layer->config.width;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < layer->n_codes; k++) {
+            const float code = layer->in[i * layer->inputs + layer->codes[k].feature];
+            gr_lookup_add(model->delta + i * layer->outputs + place_of(layer, k), width,
+                          sum + offset[k] + gr_lookup_index(code) * width);
+        }
+    return GR_OK;
+}
+
 /* Plain features have no derivative here: the layer is always the first, and nobody asks for one by
  * its inputs. */
 static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
                                  const float *parameters, size_t n,
                                  const struct gr_target *target) {
-    const size_t *offset = layer->state, width = layer->config.width;
     (void)parameters;
     gr_lookup_start(target, layer->weight, layer->n_weights);
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < layer->n_codes; k++) {
-            const float code = layer->in[i * layer->inputs + layer->codes[k].feature];
-            gr_lookup_add(model->delta + i * layer->outputs + place_of(layer, k), width,
-                          target->vector + offset[k] + gr_lookup_index(code) * width);
-        }
-    return GR_OK;
+    return add_rows(model, layer, n, target->vector);
 }
 
-/* Each column has a table for itself: no two of a row's derivatives meet. */
-static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
+static gr_status row_norms(struct gr_model *model, struct gr_layer *layer, size_t n,
                            double *squares) {
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < layer->n_codes; k++)
@@ -139,4 +143,5 @@ const struct gr_layer_kind gr_layer_embedding = {.shape = shape,
                                                  .forward = forward,
                                                  .backward_weight = backward_weight,
                                                  .row_norms = row_norms,
+                                                 .add_rows = add_rows,
                                                  .release = release};

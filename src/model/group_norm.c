@@ -380,17 +380,21 @@ static gr_status backward(struct gr_model *model, struct gr_layer *layer, const 
     return pass_back(model, layer, parameters, n, target, true);
 }
 
-/* An image's derivatives are those of a batch of it alone, because groups never
- * span images. */
-static gr_status row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
-                           double *squares) {
+/* An image's derivatives are those of a batch of it alone, because groups never span images. */
+static gr_status backward_rows(struct gr_model *model, struct gr_layer *layer,
+                               const float *parameters, size_t n, float *rows, bool data) {
     const struct group_norm *norm = layer->state;
     const struct group_sizes s = sizes_of(layer);
+    float *by_weight = rows, *by_bias = rows + gr_layer_row_biases(layer);
     for (size_t i = 0; i < n; i++) {
         derive_image(model, layer, &s, i);
-        for (size_t c = 0; c < s.channels; c++)
-            squares[i] +=
-                norm->of.first[c] * norm->of.first[c] + norm->of.second[c] * norm->of.second[c];
+        for (size_t c = 0; c < s.channels; c++) {
+            by_weight[c] = (float)norm->of.second[c];
+            by_bias[c] = (float)norm->of.first[c];
+        }
+        if (data) spread_image(model, layer, &s, parameters + layer->weight, i);
+        by_weight += gr_layer_row_stride(layer);
+        by_bias += gr_layer_row_stride(layer);
     }
     return GR_OK;
 }
@@ -402,5 +406,5 @@ const struct gr_layer_kind gr_layer_group_norm = {.shape = shape,
                                                   .backward_data = backward_data,
                                                   .backward_weight = backward_weight,
                                                   .backward = backward,
-                                                  .row_norms = row_norms,
+                                                  .backward_rows = backward_rows,
                                                   .release = release};

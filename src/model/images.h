@@ -39,10 +39,6 @@ typedef gr_status (*gr_images_make)(const struct gr_dnnl *dnnl, const struct gr_
 gr_status gr_images_find(const struct gr_dnnl *dnnl, struct gr_layer *layer, size_t n,
                          gr_images_make make, struct gr_image_set **out) GR_CHECKED;
 
-/* row_norms of a convolution, however it passes over its images. */
-gr_status gr_images_row_norms(struct gr_model *model, const struct gr_layer *layer, size_t n,
-                              double *squares) GR_CHECKED;
-
 /* n images of that extent as [n, height, width, channels]. */
 dnnl_status_t gr_images_desc(dnnl_data_type_t type, size_t n, const struct gr_extent *extent,
                              struct gr_desc *out);

@@ -32,7 +32,8 @@ struct gr_target {
 /* Handles `n` floats of `derivative` in that way. */
 void gr_target_take(const struct gr_target *target, float *to, const float *derivative, size_t n);
 
-/* Returns the sum of the squares of n floats, added in their order in double precision. */
+/* Returns the sum of the squares of n floats in double precision, added in an order that n alone
+ * decides. */
 double gr_square_sum(const float *x, size_t n);
 
 struct gr_layer_kind;
@@ -57,6 +58,11 @@ struct gr_layer {
     size_t n_codes, vocabulary;  /* of an embedding; of a bag */
     void *state;                 /* the kind's own; owned */
 };
+
+/* Floats from a row's own derivative by the layer's parameters to the next row's; its weights come
+ * first, and its biases begin where gr_layer_row_biases says. Both are aligned. */
+size_t gr_layer_row_stride(const struct gr_layer *layer);
+size_t gr_layer_row_biases(const struct gr_layer *layer);
 
 /*
  * A kind of layer: its functions. n: rows of the batch. A function that may be NULL, and is, is not
@@ -88,10 +94,20 @@ struct gr_layer_kind {
     /* Both halves in one pass, of the same bits; NULL: that would save nothing. */
     gr_status (*backward)(struct gr_model *model, struct gr_layer *layer, const float *parameters,
                           size_t n, const struct gr_target *target);
-    /* Adds to squares[i], of n, the squared L2 norm of row i's own derivative by the layer's
-     * parameters. A layer with backward_weight has it; others have NULL. */
-    gr_status (*row_norms)(struct gr_model *model, const struct gr_layer *layer, size_t n,
+    /*
+     * For clipped sums (clipped.c) a layer with backward_weight has either these two or
+     * backward_rows; others have neither. Those two are for rows whose own derivatives are products
+     * that need not be made. row_norms adds to squares[i], of n, the squared L2 norm of row i's own
+     * derivative by the layer's parameters; add_rows adds the rows' derivatives to `sum`, laid out
+     * as the gradient: a row's at most once to each element, so that roundings are as few as rows.
+     */
+    gr_status (*row_norms)(struct gr_model *model, struct gr_layer *layer, size_t n,
                            double *squares);
+    gr_status (*add_rows)(struct gr_model *model, struct gr_layer *layer, size_t n, float *sum);
+    /* Each row apart: rows, n x gr_layer_row_stride, receives the rows' own derivatives. data: both
+     * halves, as `backward` takes them. */
+    gr_status (*backward_rows)(struct gr_model *model, struct gr_layer *layer,
+                               const float *parameters, size_t n, float *rows, bool data);
     void (*release)(struct gr_layer *layer);
     /* Whether rows can come in: GR_ERROR_DATA if not; NULL: any can. */
     gr_status (*check)(const struct gr_layer *layer, const float *features, size_t n);

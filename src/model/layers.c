@@ -147,11 +147,31 @@ void gr_layers_free(struct gr_layer *layers, size_t n_layers) {
     gr_free(layers);
 }
 
-/* In one chain: a row's norm has the same bits wherever the row lies. */
+static size_t aligned(size_t n) {
+    return (n + GR_LAYOUT_ALIGNMENT - 1) / GR_LAYOUT_ALIGNMENT * GR_LAYOUT_ALIGNMENT;
+}
+
+size_t gr_layer_row_biases(const struct gr_layer *layer) {
+    return aligned(layer->n_weights);
+}
+
+size_t gr_layer_row_stride(const struct gr_layer *layer) {
+    return gr_layer_row_biases(layer) + aligned(layer->n_biases);
+}
+
+/* In chains side by side, which hide the latency of an addition: a row's norm has the same bits
+ * wherever the row lies. */
 double gr_square_sum(const float *x, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
+    enum { CHAINS = 16 };
+    double chain[CHAINS] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + CHAINS <= n; i += CHAINS)
+        for (size_t j = 0; j < CHAINS; j++)
+            chain[j] += (double)x[i + j] * (double)x[i + j];
+    for (; i < n; i++)
         sum += (double)x[i] * (double)x[i];
+    for (size_t j = 0; j < CHAINS; j++)
+        sum += chain[j];
     return sum;
 }
 

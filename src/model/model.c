@@ -357,7 +357,7 @@ void gr_model_free(struct gr_model *model) {
     gr_free(model->logits);
     gr_free(model->shown);
     gr_free(model->class_weights);
-    gr_free(model->unit);
+    gr_clipping_free(model->clipping);
     gr_layers_free(model->layers, model->n_layers);
     gr_dnnl_stop(&model->dnnl);
     gsl_rng_free(model->stream);

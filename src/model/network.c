@@ -13,8 +13,8 @@
 
 /* Rows first .. first + n - 1 of the batch; n at most model->rows. The first layer reads and the
  * last one writes the batch's arrays in place, hence their pointers are set for each slice. */
-static gr_status forward(struct gr_model *model, const float *parameters, size_t first, size_t n,
-                         bool training) {
+gr_status gr_model_forward(struct gr_model *model, const float *parameters, size_t first, size_t n,
+                           bool training) {
     struct gr_layer *layers = model->layers, *last = &layers[model->n_layers - 1];
     gr_status status = GR_OK;
     model->first_row = first;
@@ -30,8 +30,8 @@ out:
 }
 
 /* Over n rows of the batch, in order, whatever slices they were scored in. */
-static double run_loss(const struct gr_model *model, size_t first, size_t n, float scale,
-                       float *delta, size_t *correct) {
+double gr_model_loss(const struct gr_model *model, size_t first, size_t n, float scale,
+                     float *delta, size_t *correct) {
     const struct gr_loss_batch batch = {.outputs = model->logits + first * model->outputs,
                                         .labels = model->labels ? model->labels + first : NULL,
                                         .targets = model->targets ? model->targets + first : NULL,
@@ -42,15 +42,16 @@ static double run_loss(const struct gr_model *model, size_t first, size_t n, flo
 }
 
 gr_status gr_layer_backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
-                            size_t n, const struct gr_target *target, double *squares) {
+                            size_t n, const struct gr_target *target, float *rows) {
     const struct gr_layer_kind *kind = layer->kind;
     gr_status status = GR_OK;
     if (!layer->slope_behind)
         gr_activate_backward(layer->activation, layer->sums, layer->out, model->delta,
                              n * layer->outputs);
-    if (squares && kind->row_norms) GR_TRY(kind->row_norms(model, layer, n, squares));
     if (target && !layer->first && kind->backward)
         return kind->backward(model, layer, parameters, n, target);
+    if (rows && kind->backward_rows)
+        return kind->backward_rows(model, layer, parameters, n, rows, !layer->first);
     /* Before the weights, which may move. */
     if (!layer->first) GR_TRY(kind->backward_data(model, layer, parameters, n));
     if (target && kind->backward_weight)
@@ -59,18 +60,16 @@ out:
     return status;
 }
 
-/* Gradients of the last layer's outputs come from the loss, and go from layer to layer. */
 gr_status gr_model_pass(struct gr_model *model, const float *parameters, size_t first, size_t n,
-                        double scale, const struct gr_target *target, double *squares,
-                        double *loss_sum) {
+                        double scale, const struct gr_target *target, double *loss_sum) {
     gr_status status;
-    GR_TRY(forward(model, parameters, first, n, true));
-    *loss_sum += run_loss(model, first, n, (float)scale, model->delta, NULL);
+    GR_TRY(gr_model_forward(model, parameters, first, n, true));
+    *loss_sum += gr_model_loss(model, first, n, (float)scale, model->delta, NULL);
     for (size_t l = model->n_layers; l-- > 0;) {
         struct gr_layer *layer = &model->layers[l];
         float *delta = model->delta_before;
         if (layer->merged) continue;
-        GR_TRY(gr_layer_backward(model, layer, parameters, n, target, squares));
+        GR_TRY(gr_layer_backward(model, layer, parameters, n, target, NULL));
         model->delta_before = model->delta;
         model->delta = delta;
     }
@@ -98,8 +97,7 @@ static size_t part_of(const struct gr_model *model, size_t n) {
  * target; NULL: all at once. Each is one chain over the rows either way, of the same bits.
  */
 static gr_status pass(struct gr_model *model, const float *parameters, size_t n, double scale,
-                      const struct gr_target *target, float *room, double *squares,
-                      double *loss_sum) {
+                      const struct gr_target *target, float *room, double *loss_sum) {
     const size_t part = room ? part_of(model, n) : n;
     gr_status status;
     *loss_sum = 0;
@@ -108,11 +106,10 @@ static gr_status pass(struct gr_model *model, const float *parameters, size_t n,
     for (size_t first = 0; first < n; first += part) {
         const bool last = first + part >= n;
         struct gr_target of_part = {.vector = room};
-        if (last && target) of_part = *target;
+        if (last) of_part = *target;
         if (first > 0) of_part.before = room;
         GR_TRY(gr_model_pass(model, parameters, first, last ? n - first : part,
-                             scale / model->mean_weight, target ? &of_part : NULL, squares,
-                             loss_sum));
+                             scale / model->mean_weight, &of_part, loss_sum));
     }
 out:
     return status;
@@ -133,21 +130,14 @@ gr_status gr_model_gradient(struct gr_model *model, const float *parameters, siz
             t + 1 < layout->n_tensors ? layout->tensors[t + 1].offset : layout->size;
         memset(gradient + end, 0, (next - end) * sizeof *gradient);
     }
-    return pass(model, parameters, n, 1.0 / (double)n, &target, gradient, NULL, loss_sum);
+    return pass(model, parameters, n, 1.0 / (double)n, &target, gradient, loss_sum);
 }
 
 gr_status gr_model_step(struct gr_model *model, float *parameters, size_t n, double learning_rate,
                         double weight_decay, float *room, double *loss_sum) {
     const struct gr_target target = {
         .vector = parameters, .step = true, .decay = (float)(learning_rate * weight_decay)};
-    return pass(model, parameters, n, -learning_rate / (double)n, &target, room, NULL, loss_sum);
-}
-
-/* Scale 1: a row's own derivative, not its part in the batch's mean. */
-gr_status gr_model_row_norms(struct gr_model *model, const float *parameters, size_t n,
-                             double *squares, double *loss_sum) {
-    memset(squares, 0, n * sizeof *squares);
-    return pass(model, parameters, n, 1.0, NULL, NULL, squares, loss_sum);
+    return pass(model, parameters, n, -learning_rate / (double)n, &target, room, loss_sum);
 }
 
 /* The outputs as the reader of gr_model_logits wants them. */
@@ -172,9 +162,9 @@ gr_status gr_model_score(struct gr_model *model, const float *parameters, size_t
     GR_TRY(gr_model_make_room(model, slice));
     for (size_t first = 0; first < n; first += slice) {
         const size_t left = n - first;
-        GR_TRY(forward(model, parameters, first, left < slice ? left : slice, false));
+        GR_TRY(gr_model_forward(model, parameters, first, left < slice ? left : slice, false));
     }
-    *loss_sum = run_loss(model, 0, n, 1.0f, NULL, correct);
+    *loss_sum = gr_model_loss(model, 0, n, 1.0f, NULL, correct);
     show(model, n);
 out:
     return status;

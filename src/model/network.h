@@ -11,7 +11,8 @@
 #include <model/onednn.h>
 #include <model/primitive.h>
 
-struct gr_inner; /* inner_product.h */
+struct gr_inner;    /* inner_product.h */
+struct gr_clipping; /* clipped.c */
 
 /* Rows of a batch of which dense layers take the derivative at a time; whole tiles. */
 enum { GR_TURNED_ROWS = 96 };
@@ -40,7 +41,8 @@ struct gr_model {
     struct gr_stream_key key;     /* of the round: gr_model_start_round */
     const uint32_t *row_keys;     /* of the batch's rows, for dropout; borrowed; NULL: none */
     uint64_t step;                /* with row_keys */
-    float *unit;                  /* a unit's gradient; owned; NULL before one was clipped */
+    struct gr_clipping *clipping; /* of clipped sums; owned; NULL before the first */
+    bool row_by_row; /* oneDNN takes a row at a time: its sums may go by their number */
     /* A batch, and what comes of it; owned. */
     float *features; /* batch_max x inputs */
     int32_t *labels; /* batch_max */
@@ -97,19 +99,29 @@ gr_status gr_model_use_inner(struct gr_model *model, enum gr_compute compute) GR
  * The backward pass over one layer, behind a forward pass of n rows: model->delta, n x outputs, is
  * the derivative by `out` and is overwritten; model->delta_before receives the one by `in`, unless
  * the layer is the first. target: takes the derivatives by the parameters; NULL: they are not
- * computed. squares: n, to each of which the row's squared norm is added; NULL: they are not
- * computed.
+ * computed. rows: without a target, where the kind's backward_rows leaves the rows' own; NULL: it
+ * is not asked.
  */
 gr_status gr_layer_backward(struct gr_model *model, struct gr_layer *layer, const float *parameters,
-                            size_t n, const struct gr_target *target, double *squares) GR_CHECKED;
+                            size_t n, const struct gr_target *target, float *rows) GR_CHECKED;
 
 /*
- * Forward and backward over rows first .. first + n - 1 of the batch, for which there is room.
- * scale: what the derivatives are multiplied by, from the loss of one row to the target. target,
- * squares: either may be NULL. The loss of these rows is added to loss_sum.
+ * The forward pass over rows first .. first + n - 1 of the batch, for which there is room;
+ * training: dropout drops.
+ */
+gr_status gr_model_forward(struct gr_model *model, const float *parameters, size_t first, size_t n,
+                           bool training) GR_CHECKED;
+/* gr_loss_run on these rows' outputs, behind gr_model_forward. */
+double gr_model_loss(const struct gr_model *model, size_t first, size_t n, float scale,
+                     float *delta, size_t *correct);
+/*
+ * Forward and backward over these rows. scale: what the derivatives are multiplied by, from the
+ * loss of one row to the target. The loss of these rows is added to loss_sum.
  */
 gr_status gr_model_pass(struct gr_model *model, const float *parameters, size_t first, size_t n,
-                        double scale, const struct gr_target *target, double *squares,
-                        double *loss_sum) GR_CHECKED;
+                        double scale, const struct gr_target *target, double *loss_sum) GR_CHECKED;
+
+/* NULL is nothing to release. */
+void gr_clipping_free(struct gr_clipping *clipping);
 
 #endif

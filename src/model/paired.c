@@ -168,5 +168,4 @@ static gr_status backward(struct gr_model *model, struct gr_layer *layer, const 
 const struct gr_layer_kind gr_layer_paired = {.forward = forward,
                                               .backward_data = backward_data,
                                               .backward_weight = backward_weight,
-                                              .backward = backward,
-                                              .row_norms = gr_dense_row_norms};
+                                              .backward = backward};

@@ -207,7 +207,7 @@ out:
 
 /* w->derivative += in^T out, or = for the first block. */
 static void derive_weight(const struct gr_model *model, const struct winograd *w,
-                          const struct block *block) {
+                          const struct block *block, bool first) {
     const size_t channels = w->shape.in.channels, filters = w->shape.out.channels;
     multiply_points(model,
                     (struct gr_product){.m = channels,
@@ -220,7 +220,7 @@ static void derive_weight(const struct gr_model *model, const struct winograd *w
                                         .b_row = filters,
                                         .c = w->derivative,
                                         .c_row = filters,
-                                        .from = block->first > 0 ? w->derivative : NULL,
+                                        .from = first ? NULL : w->derivative,
                                         .from_row = filters},
                     w->in_point, w->out_point, channels * filters);
 }
@@ -273,35 +273,56 @@ static void turn_weight(const struct winograd *w) {
                      w->turned + p * channels * filters, channels);
 }
 
+/* What a pass back over images asks for: derivatives by the weights, or NULL, and by the biases;
+ * and whether those of what comes in are wanted. */
+struct halves {
+    float *by_weight, *by_bias;
+    bool data;
+};
+
 /*
- * The halves asked for: by_weight and by_bias of the weights, or NULL; and of what comes in.
  * Windows overlap in the images: gather_in adds to pixels that a neighbour has added to, hence
  * delta_before is zeroed at first, and blocks run in order.
  */
-static gr_status pass_back(struct gr_model *model, struct gr_layer *layer, size_t n,
-                           float *by_weight, bool data) {
-    const struct winograd *w = layer->state;
-    float *const by_bias = model->pack;
-    int32_t *places = NULL;
-    struct block block;
+static gr_status start_back(struct gr_model *model, struct gr_layer *layer, size_t n, bool data,
+                            int32_t **places) {
     gr_status status;
+    *places = NULL;
     GR_TRY(prepare_backward(layer->state));
-    if (layer[1].merged) GR_TRY(gr_pool_places(layer + 1, n, &places));
+    if (layer[1].merged) GR_TRY(gr_pool_places(layer + 1, n, places));
     if (data) {
-        turn_weight(w);
+        turn_weight(layer->state);
         memset(model->delta_before, 0, n * layer->inputs * sizeof(float));
     }
-    memset(by_bias, 0, layer->n_biases * sizeof *by_bias);
-    for (size_t first = 0; first < n * w->shape.down; first += block.rows) {
-        block = block_at(w, first, n);
-        if (by_weight) spread_in(w, &block, layer->in);
-        spread_out(layer, &block, model->delta, places, by_bias);
-        if (by_weight) derive_weight(model, w, &block);
-        if (data) derive_in(model, w, &block, model->delta_before);
+out:
+    return status;
+}
+
+/* Images first .. end - 1, behind start_back. */
+static void pass_images(const struct gr_model *model, const struct gr_layer *layer, size_t first,
+                        size_t end, const int32_t *places, const struct halves *halves) {
+    const struct winograd *w = layer->state;
+    struct block block;
+    memset(halves->by_bias, 0, layer->n_biases * sizeof *halves->by_bias);
+    for (size_t row = first * w->shape.down; row < end * w->shape.down; row += block.rows) {
+        block = block_at(w, row, end);
+        if (halves->by_weight) spread_in(w, &block, layer->in);
+        spread_out(layer, &block, model->delta, places, halves->by_bias);
+        if (halves->by_weight) derive_weight(model, w, &block, row == first * w->shape.down);
+        if (halves->data) derive_in(model, w, &block, model->delta_before);
     }
-    if (by_weight)
+    if (halves->by_weight)
         w->kernels->gather_weight(w->derivative, layer->from.channels * layer->to.channels,
-                                  by_weight);
+                                  halves->by_weight);
+}
+
+static gr_status pass_back(struct gr_model *model, struct gr_layer *layer, size_t n,
+                           float *by_weight, bool data) {
+    const struct halves halves = {by_weight, model->pack, data};
+    int32_t *places;
+    gr_status status;
+    GR_TRY(start_back(model, layer, n, data, &places));
+    pass_images(model, layer, 0, n, places, &halves);
 out:
     return status;
 }
@@ -336,10 +357,26 @@ static gr_status backward(struct gr_model *model, struct gr_layer *layer, const 
     return status;
 }
 
+/* A block never holds windows of two images. */
+static gr_status backward_rows(struct gr_model *model, struct gr_layer *layer,
+                               const float *parameters, size_t n, float *rows, bool data) {
+    int32_t *places;
+    gr_status status;
+    (void)parameters;
+    GR_TRY(start_back(model, layer, n, data, &places));
+    for (size_t i = 0; i < n; i++) {
+        float *row = rows + i * gr_layer_row_stride(layer);
+        const struct halves halves = {row, row + gr_layer_row_biases(layer), data};
+        pass_images(model, layer, i, i + 1, places, &halves);
+    }
+out:
+    return status;
+}
+
 const struct gr_layer_kind gr_layer_winograd = {.prepare = prepare,
                                                 .forward = forward,
                                                 .backward_data = backward_data,
                                                 .backward_weight = backward_weight,
                                                 .backward = backward,
-                                                .row_norms = gr_images_row_norms,
+                                                .backward_rows = backward_rows,
                                                 .release = release};
