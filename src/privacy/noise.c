@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sample is y_0 + k y_1 + k^2 y_2 + ..., of up to four samples y of a table (Micciancio, Walter
+ * A sample is y_0 + k y_1 + k^2 y_2 + ..., of up to five samples y of a table (Micciancio, Walter
  * 2017, IACR ePrint 2017/259). How far that is from the discrete Gaussian distribution, in total
  * variation:
  *
@@ -31,7 +31,7 @@
 
 /* LEAST: of s above, whose R is below 2^-118. */
 #define LEAST 2.05
-enum { TERMS = 4, FURTHER_WORDS = 2 * TERMS, CHUNK = 1024 };
+enum { TERMS = 5, FURTHER = 8, FURTHER_WORDS = 2 * FURTHER, CHUNK = 1024 };
 
 struct gr_noise {
     double sigma, a; /* of the noise; of the table, 1 / (2 s_0^2) */
@@ -46,7 +46,7 @@ gr_status gr_noise_seed(unsigned char seed[GR_NOISE_SEED_BYTES]) {
     return GR_OK;
 }
 
-/* 1 + k^2 + k^4 + ..., exact: below 2^53. */
+/* 1 + k^2 + k^4 + .... */
 static double squares(int terms, int64_t k) {
     double sum = 0;
     for (int i = 0; i < terms; i++)
@@ -97,7 +97,7 @@ void gr_noise_free(struct gr_noise *noise) {
 /* A sample some of whose words left it open, once in 2^16. */
 static int64_t settle(const struct gr_noise *noise, const unsigned char key[GR_STREAM_KEY_BYTES],
                       const uint32_t *word, uint64_t sample) {
-    gr_double_limb further[TERMS] = {0};
+    gr_double_limb further[FURTHER] = {0};
     int64_t x = 0;
     const struct gr_stream_range range = {sample * sizeof further, 64, FURTHER_WORDS};
     gr_key_stream_add(key, range, false, further);
@@ -150,8 +150,11 @@ void gr_noise_add(const struct gr_noise *noise, const unsigned char seed[GR_NOIS
         case 3:
             add_chunk(noise, further_key, words, 3, first, sum + first, here);
             break;
-        default:
+        case 4:
             add_chunk(noise, further_key, words, 4, first, sum + first, here);
+            break;
+        default:
+            add_chunk(noise, further_key, words, TERMS, first, sum + first, here);
         }
     }
     sodium_memzero(words, sizeof words);

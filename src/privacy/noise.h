@@ -17,7 +17,7 @@
 #include "privacy/noise_words.h"
 
 #define GR_NOISE_SIGMA_MIN 0.5
-#define GR_NOISE_SIGMA_MAX 0x1p34
+#define GR_NOISE_SIGMA_MAX 0x1p42
 
 struct gr_noise;
 
@@ -36,8 +36,8 @@ gr_status gr_noise_create(double sigma, struct gr_noise **out) GR_CHECKED;
 void gr_noise_free(struct gr_noise *noise);
 
 /*
- * Not collective. Adds sample i of the seed's stream to sum[i], for i < n <= 2^32. Sample i follows
- * from seed, stream and i alone, and |sample i| < 2^40, so that |sum[i]| < 2^62 does not wrap.
+ * Not collective. Adds sample i of the seed's stream to sum[i], for i < n <= 2^31. Sample i follows
+ * from seed, stream and i alone. |sample i| < 16 (sigma + 1), so that sums below 2^62 do not wrap.
  * A stream must not serve two sums.
  */
 void gr_noise_add(const struct gr_noise *noise, const unsigned char seed[GR_NOISE_SEED_BYTES],

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sample in a single look-up, by the alias method (Walker 1977; Vose 1991), for the discrete Gaussian
- * distribution of a standard deviation up to GR_NOISE_TABLE_SIGMA_MAX.
+ * A sample in a single look-up, by the alias method (Walker 1977; Vose 1991), for the discrete
+ * Gaussian distribution of a standard deviation up to GR_NOISE_TABLE_SIGMA_MAX.
  *
  * A column holds its own magnitude below a threshold and another's above, and all columns have the
  * same probability, so that a word of 32 bits is a sign, a column and the first bits of a uniform

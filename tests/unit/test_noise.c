@@ -167,7 +167,7 @@ START_TEST(deviations) {
 END_TEST
 
 START_TEST(refused) {
-    static const double bad[] = {0, -1, 0.49, 0x1.01p34, NAN, INFINITY, -INFINITY};
+    static const double bad[] = {0, -1, 0.49, 0x1.01p42, NAN, INFINITY, -INFINITY};
     struct gr_discrete_gaussian gaussian;
     struct gr_noise *noise;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -215,10 +215,12 @@ START_TEST(fast) {
     }
     draw_fast(0x1.fp33, SIGMAS, samples);
     fit_all(0x1.fp33, samples, N);
+    draw_fast(0x1p42, SIGMAS, samples);
+    fit_all(0x1p42, samples, N);
     int64_t greatest = 0;
     for (size_t i = 0; i < N; i++)
         greatest = llabs(samples[i]) > greatest ? llabs(samples[i]) : greatest;
-    ck_assert(greatest < (int64_t)1 << 40);
+    ck_assert(greatest < (int64_t)1 << 46);
 }
 END_TEST
 
@@ -341,10 +343,10 @@ START_TEST(undecided_words) {
         memset(words, 0, sizeof words);
         gr_key_stream_add(key, (struct gr_stream_range){0, 32, N}, false, words);
         for (size_t i = 0; i < N; i++) {
-            gr_double_limb further[4] = {0};
+            gr_double_limb further[8] = {0};
             bool open = false;
             const int64_t x = gr_noise_table_sample(table.column, words[i], &open);
-            const struct gr_stream_range range = {i * sizeof further, 64, 8};
+            const struct gr_stream_range range = {i * sizeof further, 64, 16};
             if (open) gr_key_stream_add(further_key, range, false, further);
             wrong += gr_noise_table_settle(&table, words[i], further[0]) != samples[i];
             undecided += open;

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Correlated noise against dense matrices: coefficients, sensitivities over all orders of
+ * participation, releases as a function of C x + z alone, errors of running sums, the state in a
+ * file.
+ */
+#include "privacy/correlated_noise.h"
+
+#include <math.h>
+
+#include "scratch.h"
+
+enum { UNIT = 1 << GR_CORRELATION_BITS, STEPS_MAX = 64 };
+static const unsigned char seed[GR_NOISE_SEED_BYTES] = "a seed of correlated noise";
+
+/* ---- the matrix ----------------------------------------------------------------------------- */
+
+START_TEST(coefficients) {
+    struct gr_correlation c;
+    MUST(gr_correlation_create(GR_CORRELATION_BANDS_MAX, &c));
+    for (int k = 0; k < GR_CORRELATION_BANDS_MAX; k++) {
+        const double binomial = lgamma(2 * k + 1) - 2 * lgamma(k + 1) - 2 * k * log(2);
+        ck_assert_double_eq_tol(c.coefficient[k], UNIT * exp(binomial), 0.5 + 1e-9);
+        ck_assert(k == 0 || c.coefficient[k] <= c.coefficient[k - 1]);
+    }
+    ck_assert_uint_eq(c.coefficient[0], UNIT);
+    ck_assert_uint_eq(c.coefficient[1], UNIT / 2);
+    ck_assert_uint_eq(c.coefficient[2], UNIT * 3 / 8);
+    ck_assert_int_eq(gr_correlation_create(0, &c), GR_ERROR_CONFIG);
+    ck_assert_int_eq(gr_correlation_create(GR_CORRELATION_BANDS_MAX + 1, &c), GR_ERROR_CONFIG);
+}
+END_TEST
+
+static double entry(const struct gr_correlation *c, int row, int column) {
+    const int k = row - column;
+    return k >= 0 && k < (int)c->bands ? (double)c->coefficient[k] / UNIT : 0;
+}
+
+/* The norm of C g for g = 1 in some steps, 0 in the others. */
+static double norm_of(const struct gr_correlation *c, int steps, unsigned subset) {
+    double square = 0;
+    for (int row = 0; row < steps; row++) {
+        double sum = 0;
+        for (int column = 0; column < steps; column++)
+            sum += subset >> column & 1 ? entry(c, row, column) : 0;
+        square += sum * sum;
+    }
+    return sqrt(square);
+}
+
+/* Steps of a subset; 0: two of them are less than the separation apart. */
+static size_t list_of(unsigned subset, uint32_t separation, uint32_t at[STEPS_MAX]) {
+    size_t n = 0;
+    for (uint32_t t = 0; subset >> t; t++) {
+        if (!(subset >> t & 1)) continue;
+        if (n > 0 && t - at[n - 1] < separation) return 0;
+        at[n++] = t;
+    }
+    return n;
+}
+
+/* Over each subset of 11 steps: the norm is that of the dense matrix, and none that is allowed has
+ * more than the worst; some has as much. */
+START_TEST(sensitivities) {
+    enum { STEPS = 11 };
+    for (uint32_t bands = 1; bands <= STEPS; bands += 2)
+        for (uint32_t separation = 1; separation <= STEPS; separation++)
+            for (uint32_t times = 1; times <= 4; times++) {
+                struct gr_correlation c;
+                uint32_t at[STEPS_MAX];
+                double worst = 0;
+                MUST(gr_correlation_create(bands, &c));
+                for (unsigned subset = 1; subset < 1u << STEPS; subset++) {
+                    const size_t n = list_of(subset, separation, at);
+                    if (n == 0 || n > times) continue;
+                    const double norm = norm_of(&c, STEPS, subset);
+                    if (fabs(gr_correlation_sensitivity_at(&c, STEPS, at, n) / norm - 1) > 1e-12)
+                        ck_abort_msg("%u bands, subset %x", bands, subset);
+                    worst = fmax(worst, norm);
+                }
+                const struct gr_participation_limits participation = {STEPS, separation, times};
+                ck_assert_double_eq_tol(gr_correlation_sensitivity(&c, &participation) / worst, 1,
+                                        1e-12);
+            }
+}
+END_TEST
+
+/* Where bands do not reach from one participation to the next, norms add up by squares. */
+START_TEST(sensitivity_of_passes) {
+    struct gr_correlation c;
+    MUST(gr_correlation_create(20, &c));
+    const struct gr_participation_limits once = {1000, 20, 1}, often = {1000, 20, 9};
+    ck_assert_double_eq_tol(gr_correlation_sensitivity(&c, &often),
+                            3 * gr_correlation_sensitivity(&c, &once), 1e-12);
+    const struct gr_participation_limits closer = {1000, 19, 9};
+    ck_assert_double_gt(gr_correlation_sensitivity(&c, &closer),
+                        1.0001 * gr_correlation_sensitivity(&c, &often));
+}
+END_TEST
+
+/* ---- errors of running sums ----------------------------------------------------------------- */
+
+/* Of (running sums) C^-1, by forward substitution, a column at a time. */
+static double dense_error(const struct gr_correlation *c, int steps) {
+    double square = 0;
+    for (int column = 0; column < steps; column++) {
+        double inverse[STEPS_MAX] = {0}, running = 0;
+        for (int row = 0; row < steps; row++) {
+            double sum = row == column;
+            for (int k = column; k < row; k++)
+                sum -= entry(c, row, k) * inverse[k];
+            inverse[row] = sum;
+            running += sum;
+            square += running * running;
+        }
+    }
+    return sqrt(square / steps);
+}
+
+START_TEST(errors) {
+    struct gr_correlation c, independent;
+    MUST(gr_correlation_create(1, &independent));
+    for (uint32_t bands = 1; bands < 70; bands = bands * 2 + 1) {
+        const struct gr_participation_limits participation = {60, 20, 3};
+        MUST(gr_correlation_create(bands, &c));
+        const double ours = dense_error(&c, 60) * gr_correlation_sensitivity(&c, &participation),
+                     theirs = dense_error(&independent, 60) *
+                              gr_correlation_sensitivity(&independent, &participation);
+        ck_assert_double_eq_tol(gr_correlation_ratio(&c, &participation), ours / theirs, 1e-10);
+    }
+}
+END_TEST
+
+/* Its purpose: 0.17 to 0.48 of the error of independent noise. */
+START_TEST(errors_to_reach) {
+    static const struct {
+        struct gr_participation_limits participation;
+        uint32_t bands;
+        double ratio;
+    } cases[] = {{{60, 20, 3}, 10, 0.46},     {{60, 20, 3}, 20, 0.41},
+                 {{500, 50, 10}, 25, 0.28},   {{500, 50, 10}, 50, 0.23},
+                 {{1000, 100, 10}, 16, 0.32}, {{1000, 100, 10}, 100, 0.172}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct gr_correlation c;
+        MUST(gr_correlation_create(cases[i].bands, &c));
+        ck_assert_double_eq_tol(gr_correlation_ratio(&c, &cases[i].participation), cases[i].ratio,
+                                0.006);
+    }
+}
+END_TEST
+
+/* ---- releases ------------------------------------------------------------------------------- */
+
+enum { N = 700, STEPS = 40 };
+static int64_t x[STEPS][N], z[STEPS][N], r[STEPS][N];
+
+/* Some x, z as the seed has it, and what is released. */
+static void run(const struct gr_correlation *c, double sigma) {
+    struct gr_correlated_noise *noise;
+    MUST(gr_correlated_noise_create(c, sigma, N, &noise));
+    for (int t = 0; t < STEPS; t++) {
+        for (int i = 0; i < N; i++)
+            x[t][i] = ((t * 7919 + i * 104729) % 2001 - 1000) * (1 + (int64_t)sigma / 50);
+        memset(z[t], 0, sizeof z[t]);
+        gr_noise_add(gr_correlated_noise_drawn(noise), seed, (uint64_t)t, z[t], N);
+        memcpy(r[t], x[t], sizeof r[t]);
+        ck_assert_uint_eq(gr_correlated_noise_step(noise), (uint64_t)t);
+        gr_correlated_noise_apply(noise, seed, (uint64_t)t, r[t]);
+    }
+    gr_correlated_noise_free(noise);
+}
+
+static int64_t rounded(int64_t a) {
+    int64_t q = a / UNIT, rest = a % UNIT;
+    if (rest < 0) rest += UNIT, q--;
+    return q + (rest >= UNIT / 2);
+}
+
+static const uint32_t some_bands[] = {1, 2, 5, 16, STEPS + 3};
+
+/* Each release is D C x + z and earlier releases, to the bit, however x is: with another x and a z
+ * that makes up for it, the same would be released. */
+START_TEST(function_of_what_is_noised) {
+    for (size_t b = 0; b < sizeof some_bands / sizeof *some_bands; b++) {
+        struct gr_correlation c;
+        MUST(gr_correlation_create(some_bands[b], &c));
+        run(&c, b % 2 ? 3 : 0x1p33);
+        size_t wrong = 0;
+        for (int t = 0; t < STEPS; t++)
+            for (int i = 0; i < N; i++) {
+                int64_t noised = z[t][i], released = 0;
+                for (int k = 0; k < (int)c.bands && k <= t; k++) {
+                    noised += c.coefficient[k] * x[t - k][i];
+                    released += k > 0 ? c.coefficient[k] * r[t - k][i] : 0;
+                }
+                wrong += r[t][i] != noised - rounded(released);
+            }
+        ck_assert_uint_eq(wrong, 0);
+    }
+}
+END_TEST
+
+/* r / D - x is C^-1 z / D, up to the roundings, which add up to less than one unit. */
+START_TEST(inverse_of_the_matrix) {
+    for (size_t b = 0; b < sizeof some_bands / sizeof *some_bands; b++) {
+        struct gr_correlation c;
+        double inverse[STEPS];
+        MUST(gr_correlation_create(some_bands[b], &c));
+        for (int t = 0; t < STEPS; t++) {
+            inverse[t] = t == 0;
+            for (int k = 1; k < (int)c.bands && k <= t; k++)
+                inverse[t] -= entry(&c, k, 0) * inverse[t - k];
+        }
+        run(&c, 100);
+        double farthest = 0;
+        for (int t = 0; t < STEPS; t++)
+            for (int i = 0; i < N; i++) {
+                double y = 0;
+                for (int k = 0; k <= t; k++)
+                    y += inverse[k] * (double)z[t - k][i];
+                farthest = fmax(farthest, fabs((double)(r[t][i] - UNIT * x[t][i]) - y));
+            }
+        ck_assert_double_le(farthest, 1);
+    }
+}
+END_TEST
+
+/* The errors of running sums that come out are those that were said, within five deviations. */
+START_TEST(measured_errors) {
+    for (size_t b = 0; b < sizeof some_bands / sizeof *some_bands; b++) {
+        struct gr_correlation c;
+        double square = 0;
+        MUST(gr_correlation_create(some_bands[b], &c));
+        run(&c, 1000);
+        for (int i = 0; i < N; i++)
+            for (double t = 0, running = 0; t < STEPS; t++) {
+                const int64_t y = r[(int)t][i] - UNIT * x[(int)t][i];
+                running += (double)y / (1000 * UNIT);
+                square += running * running;
+            }
+        ck_assert_double_eq_tol(sqrt(square / (N * STEPS)) / dense_error(&c, STEPS), 1,
+                                5 / sqrt(2 * N));
+    }
+}
+END_TEST
+
+/* ---- state ---------------------------------------------------------------------------------- */
+
+static struct gr_correlated_noise *create(uint32_t bands, double sigma, size_t n) {
+    struct gr_correlation c;
+    struct gr_correlated_noise *noise;
+    MUST(gr_correlation_create(bands, &c));
+    MUST(gr_correlated_noise_create(&c, sigma, n, &noise));
+    return noise;
+}
+
+/* A run that stops at each step goes on as if it had not. */
+START_TEST(kept_state) {
+    for (size_t b = 0; b < sizeof some_bands / sizeof *some_bands; b++) {
+        struct gr_correlation c;
+        MUST(gr_correlation_create(some_bands[b], &c));
+        run(&c, 100);
+        struct gr_correlated_noise *noise = create(some_bands[b], 100, N);
+        const size_t size = gr_correlated_noise_bytes(noise);
+        char *bytes = malloc(size);
+        for (int t = 0; t < STEPS; t++) {
+            gr_correlated_noise_save(noise, bytes);
+            gr_correlated_noise_free(noise);
+            noise = create(some_bands[b], 100, N);
+            MUST(gr_correlated_noise_restore(noise, bytes, size));
+            ck_assert_uint_eq(gr_correlated_noise_step(noise), (uint64_t)t);
+            gr_correlated_noise_apply(noise, seed, (uint64_t)t, x[t]);
+            ck_assert_mem_eq(x[t], r[t], sizeof r[t]);
+        }
+        gr_correlated_noise_free(noise);
+        free(bytes);
+    }
+}
+END_TEST
+
+START_TEST(bad_states) {
+    struct gr_correlated_noise *noise = create(4, 100, 5),
+                               *others[] = {create(5, 100, 5), create(4, 101, 5), create(4, 100, 6),
+                                            create(6, 100, 3)};
+    int64_t sum[5] = {0}, expected[5] = {0};
+    gr_correlated_noise_apply(noise, seed, 0, sum);
+    const size_t size = gr_correlated_noise_bytes(noise);
+    char *bytes = malloc(size);
+    gr_correlated_noise_save(noise, bytes);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        ck_assert_int_eq(gr_correlated_noise_restore(others[i], bytes, size), GR_ERROR_DATA);
+        ck_assert_uint_eq(gr_correlated_noise_step(others[i]), 0);
+        gr_correlated_noise_free(others[i]);
+    }
+    for (size_t cut = 0; cut < size; cut++)
+        ck_assert_int_eq(gr_correlated_noise_restore(noise, bytes, cut), GR_ERROR_DATA);
+    for (size_t at = 0; at < size; at++) {
+        bytes[at] ^= 4;
+        ck_assert_int_eq(gr_correlated_noise_restore(noise, bytes, size), GR_ERROR_DATA);
+        bytes[at] ^= 4;
+    }
+    struct gr_correlated_noise *again = create(4, 100, 5);
+    MUST(gr_correlated_noise_restore(again, bytes, size));
+    memset(sum, 0, sizeof sum);
+    gr_correlated_noise_apply(again, seed, 1, expected);
+    gr_correlated_noise_apply(noise, seed, 1, sum);
+    ck_assert_mem_eq(sum, expected, sizeof sum);
+    gr_correlated_noise_free(again);
+    gr_correlated_noise_free(noise);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(refused) {
+    static const double bad[] = {0, -1, 0.49, 0x1.01p34, NAN, INFINITY};
+    struct gr_correlation c;
+    struct gr_correlated_noise *noise;
+    MUST(gr_correlation_create(3, &c));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_int_eq(gr_correlated_noise_create(&c, bad[i], 1, &noise), GR_ERROR_CONFIG);
+        ck_assert_ptr_null(noise);
+    }
+    ck_assert_int_eq(gr_correlated_noise_create(&c, 1, SIZE_MAX / 8, &noise), GR_ERROR_INTERNAL);
+    gr_correlated_noise_free(NULL);
+}
+END_TEST
+
+RUN_TESTS("correlated noise", coefficients, sensitivities, sensitivity_of_passes, errors,
+          errors_to_reach, function_of_what_is_noised, inverse_of_the_matrix, measured_errors,
+          kept_state, bad_states, refused)
