@@ -181,9 +181,15 @@ double gr_door_noise(const struct gr_door *door);
  * too coarse for the noise, or for so many elements. */
 gr_status gr_door_check_noise(const struct gr_door *door, const struct gr_aggregator *aggregator,
                               uint32_t n_members, size_t n) GR_CHECKED;
-/* Not collective. Sums of updates over other rosters, or with other noise, since the door was made,
- * of which somebody may have learnt something; all are told of, though no step was taken. */
-uint64_t gr_door_noised(const struct gr_door *door);
+/* Who writes down that sums with noise leave. */
+struct gr_door_charge {
+    /* Called on each rank before the first word of such a sum can be read, and again before the
+     * same sum: of one secret (n bytes, for a digest) there is one. What fails does not leave. */
+    gr_status (*charge)(void *context, uint32_t round, const unsigned char *secret, size_t n);
+    void *context; /* borrowed */
+};
+/* Not collective. charge NULL, as before the first call: nobody. */
+void gr_door_set_charge(struct gr_door *door, struct gr_door_charge charge);
 /* Not collective. What an aggregator's contributions pass; nothing without secure sums and noise.
  */
 struct gr_stage gr_door_stage(struct gr_door *door);

@@ -42,8 +42,7 @@ struct gr_door {
     enum gr_noise_place noise_place;
     double deviation; /* of what one process adds, or one party; update times weight; 0: none */
     struct gr_sum_noise noise;
-    bool anew;       /* the sum that was taken last has other noise than all before it */
-    uint64_t noised; /* see gr_door_noised */
+    struct gr_door_charge charge;
 };
 
 gr_status gr_door_create(struct gr_comm *comm, const struct gr_config *config,
@@ -511,8 +510,15 @@ double gr_door_noise(const struct gr_door *door) {
     return door->deviation * sqrt(shares_of(door, &needed));
 }
 
-uint64_t gr_door_noised(const struct gr_door *door) {
-    return door->noised;
+void gr_door_set_charge(struct gr_door *door, struct gr_door_charge charge) {
+    door->charge = charge;
+}
+
+/* A seed is drawn where no noise is added, too: it says that the sum is another. */
+static gr_status charge_sum(const struct gr_door *door) {
+    if (!(door->deviation > 0) || !door->charge.charge) return GR_OK;
+    return door->charge.charge(door->charge.context, door->round, door->noise.seed,
+                               sizeof door->noise.seed);
 }
 
 /* Where rounding lifts the norm of an update it is cut by as much; that is to be little. */
@@ -615,11 +621,10 @@ static gr_status make_noise(struct gr_door *door, const struct gr_aggregator *ag
     const uint32_t shares = door->noise_place == GR_NOISE_SHARED
                                 ? gr_party_set_count(&door->update->own)
                                 : gr_comm_rank(comm) == 0;
-    door->anew = false;
     while (gr_comm_rank_of(comm, root) != 0)
         root++;
     GR_TRY(gr_sum_noise_measure(&door->noise, ldexp(door->deviation * sqrt(shares), -exponent)));
-    GR_TRY(gr_sum_noise_draw(&door->noise, roster, root, &door->anew));
+    status = gr_sum_noise_draw(&door->noise, roster, root);
 out:
     return status;
 }
@@ -646,13 +651,14 @@ out:
 }
 
 /* Collective. Others read words of a sum as soon as it has begun, so it counts whatever becomes of
- * it. */
+ * it. Behind masks it counts once they come off. */
 static gr_status total_noised(struct gr_door *door, struct gr_aggregator *aggregator,
                               const struct gr_contribution *mine, size_t n_mine,
                               const struct gr_roster *roster) {
-    gr_status status = GR_OK;
-    GR_TRY(gr_comm_agree(door->comm, make_noise(door, aggregator, roster)));
-    door->noised += door->anew;
+    gr_status status = GR_OK, ready = make_noise(door, aggregator, roster);
+    door->round = roster->round;
+    if (ready == GR_OK) ready = charge_sum(door);
+    GR_TRY(gr_comm_agree(door->comm, ready));
     status = gr_aggregate_total(aggregator, mine, n_mine, roster->n_members);
 out:
     return status;
@@ -689,12 +695,10 @@ gr_status gr_release_open(struct gr_cohort *cohort, struct gr_aggregator *aggreg
         return gr_fail(GR_ERROR_INTERNAL, "a masked sum of %lld parties",
                        (long long)facts[PARTIES]);
     /* Before the first try: one that a loss has ended may have taken masks off a part. */
-    if (needs && !door->digested) {
-        digest_total(aggregator, door->total);
-        door->noised += door->anew;
-    }
+    if (needs && !door->digested) digest_total(aggregator, door->total);
     door->digested = door->digested || needs;
     if (needs) gr_masked_note_parties(door->masking, door->update);
+    if (needs) gr_masked_fail(door->update, charge_sum(door));
     GR_TRY(gr_masked_open(door->masking, door->update, again ? (uint32_t)facts[PARTIES] : 0,
                           door->total, &all));
     if (needs)

@@ -22,13 +22,11 @@ static void digest_roster(const struct gr_roster *roster, unsigned char out[GR_D
     gr_digest_finish(&digest, out);
 }
 
-gr_status gr_sum_noise_draw(struct gr_sum_noise *noise, const struct gr_roster *roster, int root,
-                            bool *anew) {
+gr_status gr_sum_noise_draw(struct gr_sum_noise *noise, const struct gr_roster *roster, int root) {
     unsigned char digest[GR_DIGEST_BYTES];
     digest_roster(roster, digest);
-    *anew =
-        !noise->drawn || noise->root != root || memcmp(digest, noise->roster, sizeof digest) != 0;
-    if (!*anew) return GR_OK;
+    if (noise->drawn && noise->root == root && memcmp(digest, noise->roster, sizeof digest) == 0)
+        return GR_OK;
     noise->drawn = false; /* what follows may fail */
     const gr_status status = gr_noise_seed(noise->seed);
     if (status != GR_OK) return status;

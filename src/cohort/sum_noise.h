@@ -28,10 +28,10 @@ struct gr_sum_noise {
 /* Not collective. The tables of noise of `steps`, for this rank's part in a sum; 0: it adds none.
  */
 gr_status gr_sum_noise_measure(struct gr_sum_noise *noise, double steps) GR_CHECKED;
-/* Not collective. The seed for a sum over the roster, with `root` as rank 0. *anew: it is another
- * than in the sum before, whether or not this rank adds noise. */
-gr_status gr_sum_noise_draw(struct gr_sum_noise *noise, const struct gr_roster *roster, int root,
-                            bool *anew) GR_CHECKED;
+/* Not collective. The seed for a sum over the roster, with `root` as rank 0: that of the sum before
+ * where both are the same. */
+gr_status gr_sum_noise_draw(struct gr_sum_noise *noise, const struct gr_roster *roster,
+                            int root) GR_CHECKED;
 /* Not collective. Adds to n words of the sum, of one block; nothing to riders. */
 void gr_sum_noise_add(struct gr_sum_noise *noise, struct gr_stage_key key, void *words,
                       size_t width, size_t n);
