@@ -33,7 +33,7 @@ static gr_status make_parts(struct gr_federation *f) {
     gr_status status = GR_OK;
     const struct gr_config *config = f->config;
     /* Private steps take micro-batches, whatever is expected in a step. */
-    size_t batch_max = gr_is_private(config) ? GR_CLIP_ROWS_MAX : config->train.batch_size;
+    size_t batch_max = gr_training_is_private(config) ? GR_CLIP_ROWS_MAX : config->train.batch_size;
     if (batch_max < GR_TEST_BATCH) batch_max = GR_TEST_BATCH;
     GR_TRY(gr_inputs_create_model(f, batch_max));
     GR_TRY(gr_inputs_use_terms(f));

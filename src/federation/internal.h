@@ -114,6 +114,8 @@ void gr_server_resume(struct gr_server *server, const struct gr_state *state);
 
 /* ---- training.c ------------------------------------------------------------------------------ */
 
+/* Not collective. Whether steps are noised in which rows or persons are hidden. */
+bool gr_training_is_private(const struct gr_config *config);
 gr_status gr_training_create(struct gr_federation *f) GR_CHECKED;
 void gr_training_free(struct gr_federation *f);
 /* The silos that are to take part in a round; all ranks find the same. In a replay: those that did.

@@ -70,7 +70,7 @@ out:
 }
 
 /* Rows and persons are hidden by the steps of a silo's training; a silo by what is made of it. */
-static bool steps_are_private(const struct gr_config *config) {
+bool gr_training_is_private(const struct gr_config *config) {
     return config->privacy.unit == GR_PRIVACY_ROW || config->privacy.unit == GR_PRIVACY_PERSON;
 }
 
@@ -78,7 +78,7 @@ static gr_status create_trainer(struct gr_federation *f) {
     struct gr_train_config train = f->config->train;
     struct gr_trainer **trainer = &f->training->trainer;
     gr_status status;
-    if (!steps_are_private(f->config))
+    if (!gr_training_is_private(f->config))
         return gr_trainer_create(&train, f->config->run.seed, f->model, trainer);
     GR_TRY(gr_allocate_zero(f->data->n_local, GR_SECRET_BYTES, "secrets", &f->training->secrets));
     train.batch_size = GR_CLIP_ROWS_MAX; /* all that passes the model at a time */
@@ -178,7 +178,7 @@ typedef gr_status (*train_function)(struct gr_trainer *, const struct gr_silo *,
                                     struct gr_train_result *);
 
 static train_function way_of(const struct gr_federation *f) {
-    if (steps_are_private(f->config)) return gr_train_silo_privately;
+    if (gr_training_is_private(f->config)) return gr_train_silo_privately;
     return f->training->strategy->full_gradient ? gr_train_full_gradient : gr_train_silo;
 }
 
@@ -369,7 +369,8 @@ static gr_status train_again(void *context) {
         GR_TRY(add_now(f, contribution));
     }
 out:
-    if (!t->secrets) t->sums.cpu_microseconds += llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
+    if (!gr_is_private(f->config))
+        t->sums.cpu_microseconds += llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
     if (status == GR_ERROR_DATA)
         status = gr_fail(GR_ERROR_INTERNAL, "training once more differs: %s", gr_message());
     return status;
@@ -529,7 +530,8 @@ gr_status gr_training_run(struct gr_federation *f, uint32_t round,
         if (options->trained) options->trained(options->context, round, ++done, mine);
     }
     /* Time tells how many rows were drawn. */
-    if (!t->secrets) t->sums.cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
+    if (!gr_is_private(f->config))
+        t->sums.cpu_microseconds = llrint((gr_clock_cpu_seconds() - cpu) * 1e6);
     gr_inject_fault(f->cohort, round, GR_POINT_READY);
 out:
     return status;

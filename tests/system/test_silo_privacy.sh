@@ -62,10 +62,14 @@ check "a party is lost" on 8 shared.yaml --set 'run.rounds=5' --set 'faults=[{ki
 sed -i 1d run/metrics.jsonl
 check "rounds have the noise of seven" noise "$(awk 'BEGIN {print 5 * sqrt(7 / 6)}')"
 
+check "batches of any size" on 3 root.yaml --set train.batch_size=1000 --set data.synthetic.minimum_rows=1500 --set data.synthetic.maximum_rows=1600
+check "have it as well" noise 5
+
 # ---- what a table does not tell -------------------------------------------------------------------------
 check "an update that is not finite" on 3 root.yaml --set 'faults=[{kind: nan, silo: 3, round: 2}]'
 check "counts as none" equal "$(grep -c '"participants":8,' run/metrics.jsonl)" 4
 check "in noise" noise 5
+check "neither rows nor losses nor processor time are told" equal "$(grep -c '"examples":0,"processed":0,"train_loss":null,.*"cpu_seconds_train":0.0,' run/metrics.jsonl)" 4
 check "and nobody is told but its own terminal" grep -q 'silo-003: round 2: counts as no change' run.log
 
 # ---- what is refused ------------------------------------------------------------------------------------
