@@ -49,6 +49,10 @@ static struct gr_layer_config merged_net[] = {
     {.type = GR_LAYER_MAX_POOL, DEFAULT, .kernel = 2},
     {.type = GR_LAYER_CONV, DEFAULT, .filters = 16, .kernel = 5, .padding = GR_PADDING_SAME},
     {.type = GR_LAYER_MAX_POOL, DEFAULT, .kernel = 2}};
+/* Of weights so many that the rows' own derivatives have no room side by side. */
+static struct gr_layer_config large_net[] = {
+    {.type = GR_LAYER_CONV, DEFAULT, .filters = 128, .kernel = 3},
+    {.type = GR_LAYER_CONV, DEFAULT, .filters = 128, .kernel = 3}};
 static const struct gr_code code_list[] = {{1, 3}, {3, 2}};
 static const struct gr_codes codes = {COUNT(code_list), code_list};
 
@@ -94,6 +98,7 @@ static const struct {
     {"plain images", {CNN(plain_net)}, {3, {7, 6, 2}}, NULL, 3, 3},
     {"wide images", {CNN(wide_net)}, {3, {8, 7, 1}}, NULL, 3, 2},
     {"pooled images", {CNN(merged_net)}, {3, {15, 14, 1}}, NULL, 3, 100},
+    {"large images", {CNN(large_net)}, {3, {6, 6, 1}}, NULL, 3, 100},
 };
 
 /* A model with all that a test needs beside it. */
@@ -177,6 +182,14 @@ static double norm_of(const float *x, size_t n) {
     return (double)sqrtl(square);
 }
 
+/* s->sum and s->other: the same numbers. */
+static void check_same(const struct subject *s, const char *what, size_t which) {
+    for (size_t i = 0; i < s->size; i++)
+        if (!(s->sum[i] == s->other[i]))
+            ck_abort_msg("%s, %s %zu: %.9g, not %.9g", models[s->m].name, what, which,
+                         (double)s->sum[i], (double)s->other[i]);
+}
+
 /* Tensor by tensor, so that a layer that is left out shows however small it is. */
 static void compare(const struct subject *s, const float *found, double tolerance) {
     for (size_t t = 0; t < s->layout->n_tensors; t++) {
@@ -232,6 +245,27 @@ START_TEST(sums_are_those_of_rows_alone) {
 }
 END_TEST
 
+/* Of n rows n^2 2^-24 clips: what the sensitivity of a private step allows for them. */
+START_TEST(roundings_stay_within_their_bound) {
+    struct subject s = create(_i);
+    const double clip_norm = models[_i].clip_norm;
+    double square = 0;
+    for (size_t r = 0; r < ROWS; r++) {
+        put(&s, 0, r);
+        take(&s, 1, clip_norm, s.other);
+        for (size_t i = 0; i < s.size; i++)
+            s.expected[i] += (double)s.other[i];
+    }
+    put_all(&s, ROWS);
+    take(&s, ROWS, clip_norm, s.sum);
+    for (size_t i = 0; i < s.size; i++)
+        square += pow((double)s.sum[i] - s.expected[i], 2);
+    ck_assert_msg(sqrt(square) <= ROWS * ROWS * 0x1p-24 * clip_norm, "%s: off by %g clips",
+                  models[_i].name, sqrt(square) / clip_norm);
+    release(&s);
+}
+END_TEST
+
 /* gr_model_gradient has what is wanted of a row alone, but for dropout and the mean weight. */
 START_TEST(rows_alone_are_gradients) {
     struct subject s = create(_i);
@@ -269,10 +303,7 @@ START_TEST(rows_have_their_bits_in_any_company) {
                 if (i != at) gr_model_batch_weights(s.model)[i] = 0;
             }
             take(&s, sizes[k], models[_i].clip_norm, s.sum);
-            for (size_t i = 0; i < s.size; i++)
-                ck_assert_msg(s.sum[i] == s.other[i], "%s, row %zu at %zu of %zu: %.9g, not %.9g",
-                              models[_i].name, row, at, sizes[k], (double)s.sum[i],
-                              (double)s.other[i]);
+            check_same(&s, "row", row);
         }
     release(&s);
 }
@@ -302,9 +333,7 @@ START_TEST(rows_that_are_not_finite_count_as_zero) {
         for (size_t i = 0; i < ROWS; i++)
             if (i % 9 == 4) spoil(&s, i, how);
         take(&s, ROWS, models[_i].clip_norm, s.sum);
-        for (size_t i = 0; i < s.size; i++)
-            ck_assert_msg(s.sum[i] == s.other[i], "%s, %zu: %.9g, not %.9g", models[_i].name, how,
-                          (double)s.sum[i], (double)s.other[i]);
+        check_same(&s, "wrong in way", how);
     }
     release(&s);
 }
@@ -325,9 +354,7 @@ START_TEST(rows_that_overflow_inside_count_as_zero) {
             gr_model_batch_features(s.model)[i * inputs + j] =
                 copysignf(3e38f, s.parameters[j * wide_hidden[0]]);
     take(&s, ROWS, models[MODEL].clip_norm, s.sum);
-    for (size_t i = 0; i < s.size; i++)
-        ck_assert_msg(s.sum[i] == s.other[i], "%zu: %.9g, not %.9g", i, (double)s.sum[i],
-                      (double)s.other[i]);
+    check_same(&s, "row", 0);
     release(&s);
 }
 END_TEST
@@ -493,6 +520,7 @@ int main(void) {
     Suite *suite = suite_create("clipped sum");
     TCase *tcase = tcase_create("clipped sum");
     tcase_add_loop_test(tcase, sums_are_those_of_rows_alone, 0, (int)COUNT(models));
+    tcase_add_loop_test(tcase, roundings_stay_within_their_bound, 0, (int)COUNT(models));
     tcase_add_loop_test(tcase, rows_alone_are_gradients, 0, (int)COUNT(models));
     tcase_add_loop_test(tcase, rows_have_their_bits_in_any_company, 0, (int)COUNT(models));
     tcase_add_loop_test(tcase, rows_that_are_not_finite_count_as_zero, 0, (int)COUNT(models));
