@@ -3,7 +3,7 @@
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance
-#   encodings medians letters noise sealing post institutions secure masked masked_sites many hundred
+#   encodings medians letters noise sealing post institutions secure masked masked_sites private many hundred
 # The comparisons with PyTorch and scikit-learn need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters noise sealing post institutions secure masked masked_sites}
+SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters noise sealing post institutions secure masked masked_sites private}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -73,6 +73,17 @@ accuracy() {
 rate() {
     say "local training and scoring, samples per processor second on one core, in turn with PyTorch and scikit-learn"
     "$TOP/analysis/bench_train.sh" "$BUILD" 5 0.2
+}
+
+private() {
+    say "private steps on one core, beside plain ones and PyTorch's"
+    shown "bench_private mlp 2; bench_private cnn 5 16 64 256 1024"
+    "$BUILD/analysis/bench_private" mlp 2
+    "$BUILD/analysis/bench_private" cnn 5 16 64 256 1024
+    have_torch || return 0
+    shown "private_rate_torch.py mlp 2; private_rate_torch.py cnn 5 16 64 256"
+    "$PYTHON" "$TOP/analysis/peers/private_rate_torch.py" mlp 2
+    "$PYTHON" "$TOP/analysis/peers/private_rate_torch.py" cnn 5 16 64 256
 }
 
 aggregate() {

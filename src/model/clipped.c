@@ -46,19 +46,11 @@ static gr_status check(const struct gr_model *model, size_t n, double clip_norm)
 
 /* ---- rows that cannot be taken -------------------------------------------------------------- */
 
-/* The sum of magnitudes that are finite is finite, in double. */
-static bool is_finite(const float *x, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += fabs((double)x[i]);
-    return isfinite(sum);
-}
-
-/* Whether a row can pass. One that cannot is zeroed, which any layer takes. */
+/* Whether a row can pass: squares of what is finite do not overflow in double. One that cannot is zeroed, which any layer takes. */
 static bool admit(struct gr_model *model, size_t row) {
     const struct gr_layer *front = &model->layers[0];
     float *features = model->features + row * model->inputs;
-    const bool good = is_finite(features, model->inputs) &&
+    const bool good = isfinite(gr_square_sum(features, model->inputs)) &&
                       (!front->kind->check || front->kind->check(front, features, 1) == GR_OK);
     if (!good) memset(features, 0, model->inputs * sizeof *features);
     return good;
