@@ -1,39 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * granary privacy: accounts for noised sums. Bounds are printed as bounds: a lower one is rounded
- * down, an upper one and noise are rounded up.
+ * granary privacy: accounts for noised sums, of numbers given here, of a config or of a ledger.
+ * Bounds are printed as bounds: a lower one is rounded down, an upper one and noise are rounded up.
  */
-#include "cli/command.h"
-
-#include "privacy/accounting.h"
+#include "cli/privacy_answers.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BEFORE_MAX = 64 };
+enum { BEFORE_MAX = 64, OPTIONS_MAX = 16 };
 
 struct privacy_words {
-    const char *action;                                /* borrowed */
-    double noise_multiplier, sampling, delta, epsilon; /* 0: not given */
+    const struct privacy_action *action;
+    const char *path;        /* of plan and ledger; borrowed, as all text */
+    char given[OPTIONS_MAX]; /* keys of the options that were given */
+    double noise_multiplier, sampling, delta, epsilon;
     uint32_t steps;
     enum gr_adjacency adjacency;
     struct gr_privacy_event events[BEFORE_MAX + 1]; /* those before, and room for one more */
     size_t n_before;
+    struct gr_overrides overrides;
     bool json;
 };
-
-static const char *const adjacencies[] = {[GR_ADJACENCY_ADD_REMOVE] = "add_remove",
-                                          [GR_ADJACENCY_ZERO_OUT] = "zero_out",
-                                          [GR_ADJACENCY_REPLACE] = "replace"};
 
 /* ---- the command line ----------------------------------------------------------------------- */
 
 static gr_status read_adjacency(const char *text, enum gr_adjacency *out) {
     char quoted[80];
     for (int i = GR_ADJACENCY_ADD_REMOVE; i <= GR_ADJACENCY_REPLACE; i++)
-        if (strcmp(text, adjacencies[i]) == 0) {
+        if (strcmp(text, gr_adjacency_word((enum gr_adjacency)i)) == 0) {
             *out = (enum gr_adjacency)i;
             return GR_OK;
         }
@@ -71,7 +68,12 @@ out:
 }
 
 static gr_status read_option(int option, struct privacy_words *words) {
+    const size_t n = strlen(words->given);
+    if (!memchr(words->given, option, n) && n + 1 < sizeof words->given)
+        words->given[n] = (char)option;
     switch (option) {
+    case 's':
+        return gr_overrides_add(&words->overrides, optarg);
     case 'z':
         return gr_read_number("--noise-multiplier", optarg, GR_NOISE_MULTIPLIER_MIN,
                               GR_NOISE_MULTIPLIER_MAX, &words->noise_multiplier);
@@ -95,58 +97,90 @@ static gr_status read_option(int option, struct privacy_words *words) {
     }
 }
 
-/* Each action needs some options and has no use for one. */
+struct privacy_action {
+    const char *name;
+    const char *needs, *takes; /* keys of options, and of those that may be given besides */
+    const char *argument;      /* behind the name; NULL: none */
+    gr_status (*tell)(struct privacy_words *words);
+};
+
+static gr_status tell_epsilon(struct privacy_words *words);
+static gr_status tell_noise(struct privacy_words *words);
+static gr_status tell_table(struct privacy_words *words);
+static gr_status tell_plan(struct privacy_words *words);
+static gr_status tell_ledger(struct privacy_words *words);
+
+static const struct privacy_action actions[] = {
+    {"epsilon", "znd", "qabj", NULL, tell_epsilon},
+    {"noise", "end", "qabj", NULL, tell_noise},
+    {"table", "znd", "qabj", NULL, tell_table},
+    {"plan", "", "sbj", "CONFIG", tell_plan},
+    {"ledger", "", "daj", "FILE or FOLDER", tell_ledger}};
+
+/* An option's name by its key. */
+static const char *name_of(char key) {
+    const struct gr_option *option = gr_command_find("privacy")->options;
+    while (option->name && option->key != key)
+        option++;
+    return option->name ? option->name : "?";
+}
+
+/* Each action needs some options and has no use for others. */
 static gr_status check_words(const struct privacy_words *words) {
-    const bool noise = strcmp(words->action, "noise") == 0;
-    const char *lacks = words->steps == 0                        ? "--steps"
-                        : words->delta == 0                      ? "--delta"
-                        : noise && words->epsilon == 0           ? "--epsilon"
-                        : !noise && words->noise_multiplier == 0 ? "--noise-multiplier"
-                                                                 : NULL;
-    const char *idle = noise && words->noise_multiplier != 0 ? "--noise-multiplier"
-                       : !noise && words->epsilon != 0       ? "--epsilon"
-                                                             : NULL;
-    if (lacks)
-        return gr_fail(GR_ERROR_USAGE, "privacy %s: %s is missing; see `granary help privacy`",
-                       words->action, lacks);
-    if (idle)
-        return gr_fail(GR_ERROR_USAGE,
-                       "privacy %s: %s is what it finds, and cannot be given; see `granary help "
-                       "privacy`",
-                       words->action, idle);
+    const struct privacy_action *action = words->action;
+    for (const char *key = action->needs; *key; key++)
+        if (!strchr(words->given, *key))
+            return gr_fail(GR_ERROR_USAGE,
+                           "privacy %s: --%s is missing; see `granary help privacy`", action->name,
+                           name_of(*key));
+    for (const char *key = words->given; *key; key++)
+        if (!strchr(action->needs, *key) && !strchr(action->takes, *key))
+            return gr_fail(GR_ERROR_USAGE,
+                           "privacy %s: --%s is not for it; see `granary help privacy`",
+                           action->name, name_of(*key));
     return GR_OK;
 }
 
-static gr_status read_words(struct gr_invocation *invocation, struct privacy_words *words) {
-    static const char *const actions[] = {"epsilon", "noise", "table"};
+static gr_status read_action(const char *word, struct privacy_words *words) {
     char quoted[80];
-    int option;
-    words->sampling = 1;
-    while ((option = gr_next_option(invocation)) != -1) {
-        const gr_status status = read_option(option, words);
-        if (status != GR_OK) return status;
-    }
-    const gr_status status =
-        gr_only_argument(invocation, "epsilon, noise or table", &words->action);
-    if (status != GR_OK) return status;
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
-        if (strcmp(words->action, actions[i]) == 0) return check_words(words);
-    gr_text_quote(words->action, strlen(words->action), quoted, sizeof quoted);
+        if (strcmp(word, actions[i].name) == 0) {
+            words->action = &actions[i];
+            return GR_OK;
+        }
+    gr_text_quote(word, strlen(word), quoted, sizeof quoted);
     return gr_fail(GR_ERROR_USAGE,
-                   "privacy: found '%s', expected epsilon, noise or table; see `granary help "
-                   "privacy`",
+                   "privacy: found '%s', expected epsilon, noise, table, plan or ledger; see "
+                   "`granary help privacy`",
                    quoted);
 }
 
+static gr_status read_words(struct gr_invocation *invocation, struct privacy_words *words) {
+    gr_status status = GR_OK;
+    int option;
+    words->sampling = 1;
+    while ((option = gr_next_option(invocation)) != -1)
+        GR_TRY(read_option(option, words));
+    if (optind == invocation->argc) {
+        status = gr_fail(GR_ERROR_USAGE,
+                         "privacy: epsilon, noise, table, plan or ledger is missing; see `granary "
+                         "help privacy`");
+        goto out;
+    }
+    GR_TRY(read_action(invocation->argv[optind], words));
+    if (words->action->argument) {
+        optind++;
+        GR_TRY(gr_only_argument(invocation, words->action->argument, &words->path));
+    } else {
+        const char *name;
+        GR_TRY(gr_only_argument(invocation, words->action->name, &name));
+    }
+    status = check_words(words);
+out:
+    return status;
+}
+
 /* ---- answers -------------------------------------------------------------------------------- */
-
-static double down(double x) {
-    return floor(x * 1e4) / 1e4;
-}
-
-static double up(double x) {
-    return ceil(x * 1e4) / 1e4;
-}
 
 static gr_status account(struct privacy_words *words, uint64_t steps, struct gr_epsilon *out) {
     const struct gr_privacy_history history = {words->adjacency, words->events,
@@ -160,7 +194,8 @@ static gr_status print_json(json_t *members, const struct privacy_words *words) 
     gr_status status = GR_OK;
     char *text = NULL;
     if (members && json_object_set_new(members, "delta", json_real(words->delta)) == 0 &&
-        json_object_set_new(members, "adjacency", json_string(adjacencies[words->adjacency])) == 0)
+        json_object_set_new(members, "adjacency",
+                            json_string(gr_adjacency_word(words->adjacency))) == 0)
         text = json_dumps(members, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     if (text)
         puts(text);
@@ -183,16 +218,18 @@ static gr_status tell_epsilon(struct privacy_words *words) {
     GR_TRY(account(words, words->steps, &epsilon));
     if (words->json) return print_json(json_of(&epsilon, words->steps), words);
     if (epsilon.exact)
-        printf("epsilon %.4f", up(epsilon.upper));
+        printf("epsilon %.4f", gr_rounded_up(epsilon.upper));
     else
-        printf("epsilon %.4f to %.4f", down(epsilon.lower), up(epsilon.upper));
-    printf(" for delta %g, %s\n", words->delta, adjacencies[words->adjacency]);
-    printf("by Renyi divergences alone %.4f, of order %.3g\n", up(epsilon.renyi), epsilon.order);
+        printf("epsilon %.4f to %.4f", gr_rounded_down(epsilon.lower),
+               gr_rounded_up(epsilon.upper));
+    printf(" for delta %g, %s\n", words->delta, gr_adjacency_word(words->adjacency));
+    printf("by Renyi divergences alone %.4f, of order %.3g\n", gr_rounded_up(epsilon.renyi),
+           epsilon.order);
 out:
     return status;
 }
 
-static gr_status tell_noise(const struct privacy_words *words) {
+static gr_status tell_noise(struct privacy_words *words) {
     const struct gr_privacy_history before = {words->adjacency, words->events, words->n_before};
     gr_status status = GR_OK;
     double z;
@@ -202,8 +239,8 @@ static gr_status tell_noise(const struct privacy_words *words) {
         return print_json(json_pack("{s:I, s:f, s:f}", "steps", (json_int_t)words->steps, "epsilon",
                                     words->epsilon, "noise_multiplier", z),
                           words);
-    printf("noise multiplier %.4f keeps epsilon at most %g for delta %g, %s\n", up(z),
-           words->epsilon, words->delta, adjacencies[words->adjacency]);
+    printf("noise multiplier %.4f keeps epsilon at most %g for delta %g, %s\n", gr_rounded_up(z),
+           words->epsilon, words->delta, gr_adjacency_word(words->adjacency));
 out:
     return status;
 }
@@ -228,8 +265,9 @@ static gr_status tell_table(struct privacy_words *words) {
         if (words->json)
             json_array_append_new(rows, json_of(&epsilon, steps));
         else
-            printf("%10llu %14.4f %14.4f %14.4f\n", (unsigned long long)steps, down(epsilon.lower),
-                   up(epsilon.upper), up(epsilon.renyi));
+            printf("%10llu %14.4f %14.4f %14.4f\n", (unsigned long long)steps,
+                   gr_rounded_down(epsilon.lower), gr_rounded_up(epsilon.upper),
+                   gr_rounded_up(epsilon.renyi));
     }
     if (words->json) status = print_json(json_pack("{s:O}", "rows", rows), words);
 out:
@@ -237,16 +275,27 @@ out:
     return status;
 }
 
-/* A config is what is wrong elsewhere; here it is the command line. */
-static gr_status answer(struct privacy_words *words) {
-    if (strcmp(words->action, "noise") == 0) return tell_noise(words);
-    return strcmp(words->action, "table") == 0 ? tell_table(words) : tell_epsilon(words);
+static gr_status tell_plan(struct privacy_words *words) {
+    const struct gr_plan_question question = {words->path, &words->overrides, words->events,
+                                              words->n_before, words->json};
+    return gr_tell_privacy_plan(&question);
 }
 
+static gr_status tell_ledger(struct privacy_words *words) {
+    const bool chosen = strchr(words->given, 'a') != NULL;
+    const struct gr_spent_question question = {words->path,
+                                               strchr(words->given, 'd') ? words->delta : 1e-5,
+                                               chosen ? &words->adjacency : NULL, words->json};
+    return gr_tell_privacy_spent(&question);
+}
+
+/* Without a file, a config is what is wrong elsewhere; here it is the command line. */
 gr_status gr_command_privacy(struct gr_invocation *invocation) {
     struct privacy_words words = {0};
     gr_status status = read_words(invocation, &words);
-    if (status == GR_OK) status = answer(&words);
-    return status == GR_ERROR_CONFIG ? gr_fail(GR_ERROR_USAGE, "privacy: %s", gr_message())
-                                     : status;
+    if (status == GR_OK) status = words.action->tell(&words);
+    if (status == GR_ERROR_CONFIG && !words.path)
+        status = gr_fail(GR_ERROR_USAGE, "privacy: %s", gr_message());
+    free(words.overrides.text);
+    return status;
 }

@@ -293,7 +293,10 @@ static const struct gr_option privacy_options[] = {
      .help = "probability with which a unit is in a step, by Poisson sampling; default 1:\n"
              "each unit is in each of the steps"},
     {.name = "steps", .key = 'n', .value = "N", .help = "noised sums that a unit may be in"},
-    {.name = "delta", .key = 'd', .value = "D", .help = "below 1 / number of units"},
+    {.name = "delta",
+     .key = 'd',
+     .value = "D",
+     .help = "below 1 / number of units; of ledger: 1e-5 where it is not given"},
     {.name = "epsilon", .key = 'e', .value = "E", .help = "of noise: not to be exceeded"},
     {.name = "adjacency",
      .key = 'a',
@@ -306,6 +309,7 @@ static const struct gr_option privacy_options[] = {
      .key = 'b',
      .value = "Z,Q,N",
      .help = "steps that were taken on the same data; may be given several times"},
+    SET,
     {.name = "json", .key = 'j', .help = "all digits, as JSON"},
     END};
 
@@ -545,21 +549,29 @@ const struct gr_command gr_commands[] = {
          "example: granary withdraw runs/heart --silo zurich -n 4\n"},
     {.name = "privacy",
      .run = gr_command_privacy,
+     .flags = GR_COMMAND_FILES,
      .summary = "how much noised sums tell of one unit, and how much noise an epsilon needs",
-     .usage = "usage: granary privacy epsilon --noise-multiplier Z --steps N --delta D [...]\n"
-              "       granary privacy noise --epsilon E --steps N --delta D [...]\n"
-              "       granary privacy table --noise-multiplier Z --steps N --delta D [...]\n",
+     .usage =
+         "usage: granary privacy epsilon --noise-multiplier Z --steps N --delta D [...]\n"
+         "       granary privacy noise --epsilon E --steps N --delta D [...]\n"
+         "       granary privacy table --noise-multiplier Z --steps N --delta D [...]\n"
+         "       granary privacy plan CONFIG [--set S.K=V]... [--before Z,Q,N]... [--json]\n"
+         "       granary privacy ledger FILE | FOLDER [--delta D] [--adjacency NAME] [--json]\n",
      .options = privacy_options,
-     .words = "epsilon noise table",
+     .words = "epsilon noise table plan ledger",
      .notes =
          "epsilon tells between which two numbers the smallest epsilon for the delta is, and what "
          "Renyi\n"
          "divergences alone would tell; noise the smallest noise multiplier for an epsilon; table "
          "how\n"
-         "epsilon grows with the steps. Nothing is trained, and no data is read. `granary help "
-         "accounting`\n"
-         "tells how it is computed.\n"
+         "epsilon grows with the steps. plan tells what a config promises to whom, what it costs, "
+         "and how many\n"
+         "rounds fit its budget; ledger what all runs have spent on a silo's table, and checks the "
+         "file.\n"
+         "Nothing is trained, and no data is read. `granary help accounting` and `granary help\n"
+         "privacy-budget` tell more.\n"
          "\n"
+         "example: granary privacy plan configs/private.yaml\n"
          "example: granary privacy epsilon --noise-multiplier 1.1 --sampling 0.00427 --steps 14063 "
          "--delta 1e-5\n"},
     {.name = "completion",

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/privacy_plan.h"
+
+#include "privacy/noise.h"
+#include "privacy/sensitivity.h"
+
+#include <math.h>
+
+_Static_assert((int)GR_PRIVACY_ROW == (int)GR_UNIT_ROW + 1 &&
+                   (int)GR_PRIVACY_PERSON == (int)GR_UNIT_PERSON + 1 &&
+                   (int)GR_PRIVACY_SILO == (int)GR_UNIT_SILO + 1,
+               "units of the config, which has none as well, and of the ledger");
+_Static_assert((int)GR_NEIGHBOURS_ADD_REMOVE == (int)GR_ADJACENCY_ADD_REMOVE &&
+                   (int)GR_NEIGHBOURS_ZERO_OUT == (int)GR_ADJACENCY_ZERO_OUT &&
+                   (int)GR_NEIGHBOURS_REPLACE == (int)GR_ADJACENCY_REPLACE,
+               "neighbours of the config and of the accountant");
+
+static uint64_t divide_up(uint64_t a, uint64_t b) {
+    return a / b + (a % b > 0);
+}
+
+/* Rows and persons: each sum is of those that were drawn for it, or of one part of a pass. Without
+ * a draw a unit is once in each pass that the round begins. */
+static void plan_steps(const struct gr_config *config, struct gr_privacy_plan *plan) {
+    const struct gr_privacy_config *privacy = &config->privacy;
+    const uint64_t pass = divide_up(privacy->expected_units, privacy->expected_batch);
+    const bool fixed = privacy->sampling == GR_PRIVATE_SAMPLING_FIXED;
+    plan->sums = config->train.steps > 0 ? config->train.steps : config->train.epochs * pass;
+    plan->round.count = fixed ? divide_up(plan->sums, pass) : plan->sums;
+    plan->round.noise_multiplier /= GR_PRIVATE_SENSITIVITY;
+    /* One last bit more than the quotient, which is rounded. */
+    const double drawn = nextafter((double)privacy->expected_batch / privacy->expected_units, 2);
+    plan->round.sampling = fixed ? 1 : fmin(drawn, 1);
+}
+
+struct gr_privacy_plan gr_privacy_plan_of(const struct gr_config *config) {
+    const struct gr_privacy_config *privacy = &config->privacy;
+    struct gr_privacy_plan plan = {
+        .unit = (enum gr_protected_unit)((int)privacy->unit - (int)GR_PRIVACY_ROW),
+        .adjacency = (enum gr_adjacency)privacy->adjacency,
+        .round = {.noise_multiplier = privacy->noise_multiplier, .sampling = 1, .count = 1},
+        .sums = 1,
+        .rounds = config->run.rounds};
+    /* The norm of a silo's update is bounded exactly, on its grid; the silos of a round are drawn
+     * in public, which hides nobody. */
+    if (privacy->unit != GR_PRIVACY_SILO) plan_steps(config, &plan);
+    return plan;
+}
+
+gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_parameters,
+                                  struct gr_privacy_plan *plan) {
+    struct gr_noise *noise;
+    const double sigma = config->privacy.noise_multiplier * GR_PRIVATE_SUM_STEPS;
+    const gr_status status = gr_noise_create(sigma, &noise);
+    if (status == GR_OK) plan->round.delta_added = gr_noise_delta(noise, n_parameters);
+    gr_noise_free(noise);
+    return status;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a config's differential privacy comes to: the events of its rounds, as they are accounted
+ * for. A function of the config alone, so that it is known before any work, and the same for all.
+ *
+ * Interface: internal.
+ */
+#ifndef GRANARY_CONFIG_PRIVACY_PLAN_H
+#define GRANARY_CONFIG_PRIVACY_PLAN_H
+
+#include <granary/config.h>
+
+#include "privacy/budget.h"
+#include "privacy/ledger.h"
+
+struct gr_privacy_plan {
+    enum gr_protected_unit unit;
+    enum gr_adjacency adjacency;
+    /* Of a round of a silo. delta_added is 0: what the noise's sampler adds goes by the model's
+     * size, which a config does not know; see gr_privacy_plan_sampler. */
+    struct gr_privacy_event round;
+    uint64_t sums;   /* noised sums of a round; in each of them a unit may be or not */
+    uint64_t rounds; /* run.rounds */
+};
+
+/* Not collective. Of a config with privacy.unit other than none. */
+struct gr_privacy_plan gr_privacy_plan_of(const struct gr_config *config);
+
+/*
+ * Not collective. Sets the plan's delta_added to what the sampler adds to an event of a round with
+ * a model of so many parameters. Errors: of gr_noise_create.
+ */
+gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_parameters,
+                                  struct gr_privacy_plan *plan) GR_CHECKED;
+
+#endif
