@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sums of clipped gradients, of every kind of layer and loss: against the gradients of rows alone,
- * which test_layers.c and test_model.c hold against PyTorch's, and against the reference in double;
- * and what privacy needs of them beyond that: no row has a share in another's gradient, and none is
- * longer than the clip.
+ * Sums of clipped gradients, of every kind of layer and loss: against PyTorch's of one row at a time
+ * (torch_clipped.h, made by analysis/peers/reference_clipped_torch.py), the gradients of rows alone,
+ * and the reference in double; and what privacy needs of them beyond that: no row has a share in
+ * another's gradient, and none is longer than the clip.
  */
 #include <check.h>
 #include <granary/model.h>
@@ -14,7 +14,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define DEFAULT      .activation = GR_ACTIVATION_DEFAULT
-#define MUST(call)   ck_assert_msg((call) == GR_OK, "%s", gr_message())
+#include "torch_clipped.h"
+#define MUST(call) ck_assert_msg((call) == GR_OK, "%s", gr_message())
 
 enum { ROWS = GR_CLIP_ROWS_MAX, BATCH = 80 };
 
@@ -33,6 +34,16 @@ static struct gr_layer_config plain_net[] = {
     {.type = GR_LAYER_MAX_POOL, DEFAULT, .kernel = 2, .stride = 1},
     {.type = GR_LAYER_DENSE, DEFAULT, .width = 9},
     {.type = GR_LAYER_DROPOUT, DEFAULT, .rate = 0.5}};
+static struct gr_layer_config normed_net[] = {
+    {.type = GR_LAYER_CONV,
+     .activation = GR_ACTIVATION_TANH,
+     .filters = 4,
+     .kernel = 3,
+     .stride = 2,
+     .padding = GR_PADDING_SAME},
+    {.type = GR_LAYER_GROUP_NORM, .activation = GR_ACTIVATION_GELU, .groups = 2},
+    {.type = GR_LAYER_CONV, DEFAULT, .filters = 3, .kernel = 2},
+    {.type = GR_LAYER_MAX_POOL, DEFAULT, .kernel = 2, .stride = 1}};
 /* The second is filtered by windows, winograd.h; the third does not fit them. */
 static struct gr_layer_config wide_net[] = {
     {.type = GR_LAYER_CONV, DEFAULT, .filters = 16, .kernel = 3, .padding = GR_PADDING_SAME},
@@ -98,6 +109,7 @@ static const struct {
     {"plain images", {CNN(plain_net)}, {3, {7, 6, 2}}, NULL, 3, 3},
     {"wide images", {CNN(wide_net)}, {3, {8, 7, 1}}, NULL, 3, 2},
     {"pooled images", {CNN(merged_net)}, {3, {15, 14, 1}}, NULL, 3, 100},
+    {"normed images", {CNN(normed_net)}, {3, {7, 6, 2}}, NULL, 3, 1.5},
     {"large images", {CNN(large_net)}, {3, {6, 6, 1}}, NULL, 3, 100},
 };
 
@@ -241,6 +253,26 @@ START_TEST(sums_are_those_of_rows_alone) {
         for (size_t i = end; i < next; i++)
             ck_assert(s.sum[i] == 0);
     }
+    release(&s);
+}
+END_TEST
+
+START_TEST(sums_are_pytorchs) {
+    int m = 0;
+    while (strcmp(models[m].name, torch_clipped[_i].name) != 0)
+        m++;
+    struct subject s = create(m);
+    double error = 0, square = 0;
+    put_all(&s, ROWS);
+    take(&s, ROWS, models[m].clip_norm, s.sum);
+    ck_assert((s.size - 1) / torch_clipped[_i].every == torch_clipped[_i].n - 1);
+    for (size_t k = 0; k < torch_clipped[_i].n; k++) {
+        const double expected = torch_clipped[_i].value[k];
+        error += pow((double)s.sum[k * torch_clipped[_i].every] - expected, 2);
+        square += expected * expected;
+    }
+    ck_assert_msg(error <= 1e-10 * square, "%s: off by %g of %g", models[m].name, sqrt(error),
+                  sqrt(square));
     release(&s);
 }
 END_TEST
@@ -520,6 +552,7 @@ int main(void) {
     Suite *suite = suite_create("clipped sum");
     TCase *tcase = tcase_create("clipped sum");
     tcase_add_loop_test(tcase, sums_are_those_of_rows_alone, 0, (int)COUNT(models));
+    tcase_add_loop_test(tcase, sums_are_pytorchs, 0, (int)COUNT(torch_clipped));
     tcase_add_loop_test(tcase, roundings_stay_within_their_bound, 0, (int)COUNT(models));
     tcase_add_loop_test(tcase, rows_alone_are_gradients, 0, (int)COUNT(models));
     tcase_add_loop_test(tcase, rows_have_their_bits_in_any_company, 0, (int)COUNT(models));
