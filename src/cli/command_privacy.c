@@ -291,7 +291,7 @@ static gr_status tell_ledger(struct privacy_words *words) {
 
 /* Without a file, a config is what is wrong elsewhere; here it is the command line. */
 gr_status gr_command_privacy(struct gr_invocation *invocation) {
-    struct privacy_words words = {0};
+    struct privacy_words words = {.action = actions};
     gr_status status = read_words(invocation, &words);
     if (status == GR_OK) status = words.action->tell(&words);
     if (status == GR_ERROR_CONFIG && !words.path)
