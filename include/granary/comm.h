@@ -378,7 +378,7 @@ enum gr_phase {
 };
 
 /* Why a silo that has trained, or should have, is not in the sum. */
-enum gr_sit_out { GR_SIT_NOT_FINITE = 1, GR_SIT_DATA = 2 };
+enum gr_sit_out { GR_SIT_NOT_FINITE = 1, GR_SIT_DATA = 2, GR_SIT_UNCHARGED = 3 };
 
 /* How a silo is in a sum. */
 enum gr_presence {

@@ -447,6 +447,16 @@ void gr_run_claims_clear(const char *path, uint64_t start, uint32_t epoch);
 void gr_run_directory_close(struct gr_run_directory *run);
 
 /* The contents of manifest.json. All borrowed. */
+/* What a run has told of one unit. */
+struct gr_privacy_plan;
+struct gr_privacy_account {
+    const struct gr_privacy_plan *plan; /* borrowed */
+    uint32_t rounds;
+    double lower, upper; /* the smallest epsilon for the budget's delta lies between them */
+    double renyi;        /* by Renyi divergences alone */
+    double before;       /* epsilon that earlier runs have spent, of the silo where it is most */
+    double total;        /* with these, once all rounds that fit are done */
+};
 struct gr_manifest {
     const struct gr_config *config;
     int ranks, nodes;
@@ -470,8 +480,9 @@ struct gr_manifest {
     const char *job;                      /* id of the batch job, NULL: none */
     const char *run_id;
     /* The records at the end, but for the event that closes them and holds this file's digest. */
-    const struct gr_head *events; /* NULL: not the end */
-    const char *metrics_digest;   /* of the file; hex */
+    const struct gr_head *events;             /* NULL: not the end */
+    const char *metrics_digest;               /* of the file; hex */
+    const struct gr_privacy_account *privacy; /* NULL: no unit is protected */
 };
 /*
  * Not collective; rank 0 only. Writes DIR/manifest.json whole, and keeps the stretches of earlier

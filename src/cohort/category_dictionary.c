@@ -55,7 +55,7 @@ gr_status gr_dictionary_share_columns(struct gr_fitting *fit) {
     char *mine = NULL, *text = NULL;
     size_t n;
     gr_status status;
-    if (fit->config->secure.aggregation)
+    if (!gr_release_leaves(GR_RELEASE_COLUMNS, fit->config))
         return gr_comm_agree(fit->comm, load_columns(fit->config, &fit->columns));
     GR_TRY(gr_comm_max_public(fit->comm, &who, 1));
     if (who == nobody) return GR_OK;

@@ -55,6 +55,7 @@ static bool is_bounded(const struct gr_fitting *fit, size_t v) {
 /* Whether the greatest magnitude, or deviation, of some value is asked for; with an agreed grid
  * always, as it ever was. */
 static bool any_unbounded(const struct gr_fitting *fit, bool deviations) {
+    if (!gr_release_leaves(GR_RELEASE_VALUE_EXPONENTS, fit->config)) return false;
     bool any = fit->config->aggregation.grid != GR_GRID_PUBLIC;
     for (size_t v = 0; v < fit->n && !any; v++)
         any = wants_mean(fit, v) && !is_bounded(fit, v) &&

@@ -168,12 +168,14 @@ void gr_federation_outcome(struct gr_federation *f, struct gr_state *out) {
 }
 
 /*
- * Decided after the step, on values that all ranks hold alike, so no agreement is needed. patience
- * is in rounds, and counts from the best round, not from evaluations: with evaluate.every above 1
- * the end can come only in a round that is evaluated anyway.
+ * Of the privacy budget or of patience. Decided after the step, on values that all ranks hold
+ * alike, so no agreement is needed. patience is in rounds, and counts from the best round, not from
+ * evaluations: with evaluate.every above 1 the end can come only in a round that is evaluated
+ * anyway.
  */
 bool gr_federation_ends_early(const struct gr_federation *f) {
     const uint32_t patience = f->config->stop.patience;
+    if (gr_spending_ends(f)) return true;
     const uint32_t best = gr_best_round(f);
     return counts(f) && patience > 0 && best > 0 && gr_server_rounds(f->server) - best >= patience;
 }

@@ -163,7 +163,8 @@ static gr_status deal_test(struct gr_federation *f) {
  * is the best round's model, which gr_evaluate_outcome evaluates with the AUC.
  */
 static bool is_last(const struct gr_federation *f, uint32_t round) {
-    return round == f->config->run.rounds || gr_round_roster(f)->stop_requested;
+    return round == f->config->run.rounds || round == gr_spending_last_round(f) ||
+           gr_round_roster(f)->stop_requested;
 }
 
 /*
@@ -673,7 +674,8 @@ static void fill_metrics(const struct gr_federation *f, struct gr_metrics *metri
     metrics->test_rows = (uint64_t)sums->test.examples;
     metrics->validation_rows = (uint64_t)sums->validation.examples;
     metrics->bytes_sent = (uint64_t)sums->bytes;
-    metrics->cpu_seconds_train = 1e-6 * (double)sums->cpu_microseconds;
+    metrics->cpu_seconds_train =
+        gr_is_private(f->config) ? (double)NAN : 1e-6 * (double)sums->cpu_microseconds;
 }
 
 /*

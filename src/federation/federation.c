@@ -43,6 +43,7 @@ static gr_status make_parts(struct gr_federation *f) {
     GR_TRY(gr_server_create(config, f->model, &f->server));
     GR_TRY(gr_best_create(config, f->layout, &f->best));
     GR_TRY(gr_training_create(f));
+    GR_TRY(gr_spending_create(f));
     GR_TRY(gr_scores_create(f, &f->scores));
     GR_TRY(gr_unscored_create(config->data.silos, &f->unscored));
     GR_TRY(gr_kept_create(config, f->data, f->layout, gr_server_silo_rounds(f->server), &f->kept));
@@ -126,6 +127,7 @@ void gr_federation_free(struct gr_federation *f) {
     gr_kept_free(f->kept);
     gr_unscored_free(f->unscored);
     gr_scores_free(f->scores);
+    gr_spending_free(f);
     gr_training_free(f);
     gr_best_free(f->best);
     gr_server_free(f->server);

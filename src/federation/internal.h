@@ -28,6 +28,7 @@ struct gr_federation {
     struct gr_kept *kept;              /* by its silos, from round to round */
     struct gr_round *round;            /* the sum, its roster, and its figures */
     struct gr_scores *scores;          /* of held-out rows */
+    struct gr_spending *spending;      /* of the privacy budget; NULL: no unit is protected */
     struct gr_unscored_rows *unscored; /* of them those that cannot be scored */
 };
 
@@ -127,6 +128,10 @@ gr_status gr_training_select(struct gr_federation *f, uint32_t round) GR_CHECKED
  */
 gr_status gr_training_run(struct gr_federation *f, uint32_t round,
                           const struct gr_round_options *options) GR_CHECKED;
+/* Charges each of this rank's contributions for one noised sum of the secret, of any number of
+ * bytes. Errors: as of gr_spending_charge. */
+gr_status gr_training_charge(struct gr_federation *f, const unsigned char *secret,
+                             size_t n_secret) GR_CHECKED;
 /* Nothing that was trained goes into a sum. */
 void gr_training_discard(struct gr_federation *f);
 /* Of the round, n of them; borrowed until the next one. */
@@ -144,6 +149,30 @@ bool gr_training_replays(const struct gr_training *training);
 bool gr_training_void(const struct gr_training *training, uint32_t round);
 /* Silos of the federation in a round; in a replay those that the run had then. */
 uint32_t gr_training_silos(const struct gr_federation *f, uint32_t round);
+
+/* ---- spending.c ------------------------------------------------------------------------------ */
+
+/* Not collective. Nothing where no unit is protected, as of all that follow. */
+gr_status gr_spending_create(struct gr_federation *f) GR_CHECKED;
+void gr_spending_free(struct gr_federation *f);
+/*
+ * Collective, before the first round of a run or of its resumption. Opens the ledgers of this
+ * rank's silos, and finds the rounds that fit their budgets. Errors: GR_ERROR_POLICY: not all do
+ * and on_exhausted is refuse, or none does; those of gr_ledger_open.
+ */
+gr_status gr_spending_begin(struct gr_federation *f, const char *run_id) GR_CHECKED;
+/*
+ * Not collective. Charges a round of data->local[local] before its update leaves; secret: of which
+ * its noise is drawn. Errors: as of gr_ledger_charge; then it must not leave.
+ */
+gr_status gr_spending_charge(struct gr_federation *f, size_t local, uint32_t round,
+                             const unsigned char *secret, size_t n_secret) GR_CHECKED;
+/* Not collective, and the same on all ranks. Whether no further round fits. */
+bool gr_spending_ends(const struct gr_federation *f);
+uint32_t gr_spending_last_round(const struct gr_federation *f);
+/* Not collective. What the rounds that are done have told. Errors: of the accountant. */
+gr_status gr_spending_account(const struct gr_federation *f,
+                              struct gr_privacy_account *out) GR_CHECKED;
 
 /* ---- kept.c ---------------------------------------------------------------------------------- */
 

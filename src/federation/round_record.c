@@ -49,6 +49,8 @@ static void note_sitting(struct gr_run_state *run, const struct gr_participation
     } reasons[] = {
         {GR_SIT_NOT_FINITE, "sat out: update not finite", "out: the update is not finite"},
         {GR_SIT_DATA, "sat out: data cannot be read", NULL},
+        {GR_SIT_UNCHARGED, "sat out: privacy ledger cannot be written",
+         "out: what their updates would tell cannot be charged"},
     };
     const struct gr_flags *out = p->sat_out, *member = p->member;
     for (size_t r = 0; r < sizeof reasons / sizeof *reasons; r++) {

@@ -54,6 +54,7 @@ static gr_status write_manifest(struct gr_run_state *run, const char *outcome,
     gr_status status = GR_OK;
     char now[32], job[64], metrics[GR_DIGEST_HEX], *path = NULL;
     struct gr_head events;
+    struct gr_privacy_account account;
     gr_clock_utc(now);
     const bool end = strcmp(outcome, "running") != 0;
     const struct gr_federation *f = run->federation;
@@ -80,6 +81,10 @@ static gr_status write_manifest(struct gr_run_state *run, const char *outcome,
         .run_id = run->id,
         .study = run->options->evidence ? run->options->evidence->study : NULL,
     };
+    if (f->spending) {
+        GR_TRY(gr_spending_account(f, &account));
+        manifest.privacy = &account;
+    }
     memcpy(manifest.config_digest, run->config_digest, GR_DIGEST_BYTES);
     if (end) {
         GR_TRY(gr_records_sync(run));

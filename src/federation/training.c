@@ -167,9 +167,13 @@ static float largest_sent(float *const *sent, size_t n_sent, size_t n) {
 
 /* The same steps again are of the same secret, so that the same update comes of them; others are of
  * another, for noise that is used twice is none. */
-static void keep_secret(struct gr_training *t, size_t local, bool again) {
+static void keep_secret(struct gr_federation *f, size_t local, bool again) {
+    struct gr_training *t = f->training;
     unsigned char *secret = t->secrets + local * GR_SECRET_BYTES;
-    if (!again) gr_secret_make(secret);
+    if (f->config->run.rehearsal)
+        gr_secret_rehearse(f->config->run.seed, f->data->local[local].stream, t->round, secret);
+    else if (!again)
+        gr_secret_make(secret);
     gr_trainer_keep_secret(t->trainer, secret);
 }
 
@@ -215,7 +219,7 @@ static gr_status solve(struct gr_federation *f, size_t local, uint64_t repeated,
     if (t->strategy->prepare) t->strategy->prepare(&part);
     gr_trainer_correct(t->trainer, t->strategy->corrects ? part.kept[0] : NULL);
     gr_trainer_repeat(t->trainer, repeated);
-    if (t->secrets) keep_secret(t, local, repeated > 0);
+    if (t->secrets) keep_secret(f, local, repeated > 0);
     GR_TRY(way_of(f)(t->trainer, silo, round, gr_server_parameters(f->server), sent[0], poll,
                      f->comm, result));
     gr_inject_fault_update(f->cohort, round, silo->id, sent[0], n, &result->largest);
@@ -343,7 +347,23 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
                                         : "its update is too large for a sum");
         return GR_OK;
     }
-    return status == GR_OK ? contribute(f, local, round, &result) : status;
+    if (status != GR_OK) return status;
+    if (gr_training_is_private(f->config) &&
+        gr_spending_charge(f, local, round, t->secrets + local * GR_SECRET_BYTES,
+                           GR_SECRET_BYTES) != GR_OK) {
+        sit_out(f, silo, round, GR_SIT_UNCHARGED, gr_message());
+        return GR_OK;
+    }
+    return contribute(f, local, round, &result);
+}
+
+gr_status gr_training_charge(struct gr_federation *f, const unsigned char *secret,
+                             size_t n_secret) {
+    const struct gr_training *t = f->training;
+    gr_status status = GR_OK;
+    for (size_t c = 0; c < t->n_contributions && status == GR_OK; c++)
+        status = gr_spending_charge(f, t->local_of[c], t->round, secret, n_secret);
+    return status;
 }
 
 /*

@@ -130,7 +130,7 @@ static void compose(const struct gr_progress *p, size_t width, char line[LINE_BY
     else
         snprintf(field, sizeof field, "  %u silos", p->last.participants);
     add(line, width, field);
-    if (elapsed > 0) {
+    if (elapsed > 0 && p->processed > 0) { /* under differential privacy they are not told */
         rate_text(p->processed / elapsed, number);
         snprintf(field, sizeof field, "  %s samples/s", number);
         add(line, width, field);

@@ -6,10 +6,18 @@
 
 #include "privacy/key_stream.h"
 
-_Static_assert((int)GR_SECRET_BYTES == (int)GR_STREAM_KEY_BYTES, "a secret's keys are those of streams");
+_Static_assert((int)GR_SECRET_BYTES == (int)GR_STREAM_KEY_BYTES,
+               "a secret's keys are those of streams");
 
 void gr_secret_make(unsigned char secret[GR_SECRET_BYTES]) {
     randombytes_buf(secret, GR_SECRET_BYTES);
+}
+
+void gr_secret_rehearse(uint64_t seed, uint32_t silo, uint32_t round,
+                        unsigned char secret[GR_SECRET_BYTES]) {
+    const uint64_t name[3] = {seed, silo, round};
+    (void)crypto_generichash(secret, GR_SECRET_BYTES, (const unsigned char *)name, sizeof name,
+                             NULL, 0);
 }
 
 void gr_secret_key(const unsigned char secret[GR_SECRET_BYTES], enum gr_secret_purpose purpose,

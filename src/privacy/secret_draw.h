@@ -23,6 +23,9 @@ enum gr_secret_purpose {
 
 /* Not collective. A secret of the operating system's. */
 void gr_secret_make(unsigned char secret[GR_SECRET_BYTES]);
+/* Not collective. One that is none, for a rehearsal: it follows from these numbers. */
+void gr_secret_rehearse(uint64_t seed, uint32_t silo, uint32_t round,
+                        unsigned char secret[GR_SECRET_BYTES]);
 /* Not collective. The key of a stream: BLAKE2b of purpose and number, keyed with the secret. */
 void gr_secret_key(const unsigned char secret[GR_SECRET_BYTES], enum gr_secret_purpose purpose,
                    uint64_t number, unsigned char key[GR_SECRET_BYTES]);

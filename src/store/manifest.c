@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "store/container.h"
+#include "store/manifest_privacy.h"
 #include "store/run_directory.h"
 
 enum { MANIFEST_MAX = 1 << 30, TAIL_BYTES = 64 << 10 };
@@ -276,11 +277,7 @@ static json_t *compose(const struct gr_run_directory *run, const struct gr_manif
     json_object_set_new(json, "rank_of_silo", placement(manifest));
     json_object_set_new(json, "detection", text_or_null(manifest->detection));
     if (manifest->job) json_object_set_new(json, "job", text_or_null(manifest->job));
-    json_object_set_new(
-        json, "privacy",
-        json_pack("{s:s, s:s}", "mechanism", "none", "statement",
-                  "No noise was added and no update was clipped or masked: the model may reveal "
-                  "what single rows it was trained on were like."));
+    json_object_set_new(json, "privacy", gr_manifest_privacy(manifest->config, manifest->privacy));
     json_object_set_new(json, "stretches", stretches(run, manifest));
     json_object_set_new(json, "software", software());
     if (manifest->events)

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a run may tell of its silos' tables, and what it has told. Each silo with a folder of its
+ * own has a ledger there, over all runs; an update that is noised leaves once it is charged. How
+ * many rounds fit the budget follows from ledgers and config, before anything is trained.
+ */
+#include "federation/internal.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "config/privacy_plan.h"
+#include "privacy/budget.h"
+#include "privacy/ledger.h"
+
+struct gr_spending {
+    struct gr_privacy_plan plan;
+    struct gr_ledger **ledger; /* n_local; owned; NULL: a silo has none */
+    char run[GR_LEDGER_RUN_BYTES];
+    uint32_t last_round; /* that fits the budget of every silo */
+    double before;       /* the most that earlier runs have spent of any silo: epsilon */
+    double total;        /* with the rounds of this run that fit */
+};
+
+/* What is to come of silos' tables, of each where it is least or most. */
+struct outlook {
+    uint64_t rounds;      /* that fit */
+    double before, total; /* epsilon: spent, and with these rounds */
+};
+
+/* What was spent of a silo's table, in events of this run's unit. */
+struct silo_past {
+    struct gr_privacy_event event[GR_LEDGER_KINDS_MAX];
+    struct gr_privacy_history history;
+};
+
+/* A rehearsal's private steps are of no secret, and protect nothing: see gr_secret_rehearse. */
+static bool charges(const struct gr_federation *f) {
+    return f->config->privacy.unit == GR_PRIVACY_SILO || !f->config->run.rehearsal;
+}
+
+gr_status gr_spending_create(struct gr_federation *f) {
+    struct gr_spending *spending;
+    gr_status status = GR_OK;
+    if (!gr_is_private(f->config)) return GR_OK;
+    GR_TRY(gr_allocate_zero(1, sizeof *spending, "a privacy budget", &f->spending));
+    spending = f->spending;
+    spending->last_round = UINT32_MAX;
+    spending->plan = gr_privacy_plan_of(f->config);
+    GR_TRY(gr_privacy_plan_sampler(f->config, f->layout->n_parameters, &spending->plan));
+    GR_TRY(
+        gr_allocate_zero(f->data->n_local, sizeof *spending->ledger, "ledgers", &spending->ledger));
+out:
+    return status;
+}
+
+void gr_spending_free(struct gr_federation *f) {
+    struct gr_spending *spending = f->spending;
+    if (!spending) return;
+    for (size_t i = 0; spending->ledger && i < f->data->n_local; i++)
+        gr_ledger_close(spending->ledger[i]);
+    gr_free(spending->ledger);
+    gr_free(spending);
+    f->spending = NULL;
+}
+
+/* ---- before the first round ------------------------------------------------------------------ */
+
+/* A silo's rows as they were read, all parts. A table that is dealt has no ledger: its rows are
+ * nobody's own. */
+static gr_status open_ledger(struct gr_federation *f, size_t local) {
+    const struct gr_silo *silo = &f->data->local[local];
+    const struct gr_config *config = f->config;
+    unsigned char table[GR_DIGEST_BYTES];
+    const char *directory = silo->id < config->silos_count ? config->silos[silo->id].directory : "";
+    if (silo->unusable != GR_OK || (!directory[0] && config->data.silo_tables_count == 0))
+        return GR_OK;
+    if (!directory[0])
+        return gr_fail(GR_ERROR_CONFIG,
+                       "%s: silos[%u].directory: is required with privacy.unit %s; found nothing, "
+                       "expected a folder of the silo's own, for its ledger",
+                       silo->pseudonym, silo->id, gr_privacy_unit_text(config->privacy.unit));
+    if (mkdir(directory, 0700) != 0 && errno != EEXIST)
+        return gr_fail(GR_ERROR_WRITE, "%s: %s", directory, strerror(errno));
+    gr_digest_of(silo->digest, sizeof silo->digest, table);
+    return gr_ledger_open(directory, table, &f->spending->ledger[local]);
+}
+
+static gr_status spent_of(const struct gr_federation *f, size_t local, struct silo_past *out) {
+    const struct gr_spending *spending = f->spending;
+    out->history =
+        (struct gr_privacy_history){.adjacency = spending->plan.adjacency, .events = out->event};
+    return spending->ledger[local]
+               ? gr_ledger_history(spending->ledger[local], spending->plan.unit,
+                                   spending->plan.adjacency, out->event, &out->history)
+               : GR_OK;
+}
+
+/* Whether a silo's past is that of the silo before: it has been worked out then. */
+static bool is_same(const struct silo_past *a, const struct silo_past *b) {
+    return a->history.n == b->history.n &&
+           memcmp(a->event, b->event, a->history.n * sizeof *a->event) == 0;
+}
+
+static gr_status refuse_budget(const struct gr_federation *f, const char *pseudonym,
+                               const struct outlook *outlook, uint64_t of) {
+    const struct gr_budget_config *budget = &f->config->privacy.budget;
+    return gr_fail(GR_ERROR_POLICY,
+                   "%s: privacy.budget: %llu of %llu rounds fit an epsilon of %g at a delta of %g, "
+                   "of which %.4g was spent before; `granary privacy plan` shows what fits, and "
+                   "privacy.budget.on_exhausted: stop ends the run after those",
+                   pseudonym, (unsigned long long)outlook->rounds, (unsigned long long)of,
+                   budget->epsilon, budget->delta, outlook->before);
+}
+
+static struct gr_private_rounds rounds_behind(const struct gr_federation *f,
+                                              const struct gr_privacy_history *before) {
+    return (struct gr_private_rounds){.before = *before,
+                                      .round = &f->spending->plan.round,
+                                      .n = 1,
+                                      .delta = f->config->privacy.budget.delta};
+}
+
+/* The rounds that fit one silo's budget, and what earlier runs have spent. */
+static gr_status find_rounds(struct gr_federation *f, size_t local, const struct silo_past *spent,
+                             struct outlook *out) {
+    const struct gr_budget_config *budget = &f->config->privacy.budget;
+    const uint32_t done = gr_server_rounds(f->server);
+    const uint64_t left = f->config->run.rounds - done;
+    const bool any = spent->history.n > 0;
+    const struct gr_private_rounds ahead = rounds_behind(f, &spent->history);
+    struct gr_epsilon epsilon = {0};
+    gr_status status = GR_OK;
+    *out = (struct outlook){.rounds = left};
+    if (any) GR_TRY(gr_accounting_epsilon(&spent->history, budget->delta, &epsilon));
+    out->before = epsilon.upper;
+    if (budget->epsilon > 0 && left > 0)
+        GR_TRY(gr_budget_rounds(&ahead, budget->epsilon, left, &out->rounds));
+    if (out->rounds < left && budget->on_exhausted == GR_EXHAUSTED_REFUSE)
+        return refuse_budget(f, f->data->local[local].pseudonym, out, left);
+    if (any && out->rounds > 0) GR_TRY(gr_budget_account(&ahead, out->rounds, &epsilon));
+    out->total = epsilon.upper;
+out:
+    return status;
+}
+
+static gr_status find_all_rounds(struct gr_federation *f, struct outlook *all) {
+    gr_status status = GR_OK;
+    struct silo_past last = {.history = {.n = SIZE_MAX}}, spent = {0};
+    struct outlook own = {.rounds = UINT64_MAX};
+    for (size_t i = 0; i < f->data->n_local; i++) {
+        if (f->data->local[i].unusable != GR_OK) continue;
+        GR_TRY(spent_of(f, i, &spent));
+        if (!is_same(&spent, &last)) GR_TRY(find_rounds(f, i, &spent, &own));
+        last = spent;
+        last.history.events = last.event;
+        all->rounds = own.rounds < all->rounds ? own.rounds : all->rounds;
+        all->before = fmax(all->before, own.before);
+        all->total = fmax(all->total, own.total);
+    }
+out:
+    return status;
+}
+
+/* Rank 0 has to say in evidence what was spent before, wherever the silo is. In millionths, rounded
+ * up: all ranks find the same number. */
+static gr_status agree_rounds(struct gr_federation *f, const struct outlook *all) {
+    const uint32_t done = gr_server_rounds(f->server);
+    int64_t word[3] = {-(int64_t)(all->rounds < UINT32_MAX ? all->rounds : UINT32_MAX),
+                       (int64_t)fmin(ceil(all->before * 1e6), 0x1p62),
+                       (int64_t)fmin(ceil(all->total * 1e6), 0x1p62)};
+    gr_status status = gr_comm_max_public(f->comm, word, 3);
+    if (status != GR_OK) return status;
+    const int64_t last = (int64_t)done - word[0];
+    f->spending->last_round = last < UINT32_MAX ? (uint32_t)last : UINT32_MAX;
+    f->spending->before = (double)word[1] * 1e-6;
+    f->spending->total = (double)word[2] * 1e-6;
+    return GR_OK;
+}
+
+/* A gr_door_charge's: a sum over silos is charged to each of them that is in it. */
+static gr_status charge_sum(void *context, uint32_t round, const unsigned char *secret, size_t n) {
+    (void)round; /* the contributions' */
+    return gr_training_charge(context, secret, n);
+}
+
+gr_status gr_spending_begin(struct gr_federation *f, const char *run_id) {
+    gr_status status = GR_OK, mine = GR_OK;
+    struct outlook all = {.rounds = UINT64_MAX};
+    if (!f->spending) return GR_OK;
+    snprintf(f->spending->run, sizeof f->spending->run, "%s", run_id);
+    gr_door_set_charge(gr_cohort_door(f->cohort), (struct gr_door_charge){charge_sum, f});
+    for (size_t i = 0; i < f->data->n_local && mine == GR_OK && charges(f); i++)
+        mine = open_ledger(f, i);
+    if (mine == GR_OK) mine = find_all_rounds(f, &all);
+    GR_TRY(gr_comm_agree(f->comm, mine));
+    GR_TRY(agree_rounds(f, &all));
+    if (f->spending->last_round == gr_server_rounds(f->server) &&
+        f->config->run.rounds > f->spending->last_round)
+        status = gr_fail(GR_ERROR_POLICY,
+                         "privacy.budget: no further round fits an epsilon of %g at a delta of %g",
+                         f->config->privacy.budget.epsilon, f->config->privacy.budget.delta);
+out:
+    return status;
+}
+
+/* ---- in a round ------------------------------------------------------------------------------ */
+
+/* Before an update leaves. The secret stands for the bytes: of one secret, one silo and one round
+ * comes one update. */
+gr_status gr_spending_charge(struct gr_federation *f, size_t local, uint32_t round,
+                             const unsigned char *secret, size_t n_secret) {
+    const struct gr_spending *spending = f->spending;
+    if (!spending || !spending->ledger[local]) return GR_OK;
+    struct gr_ledger_entry entry = {.release = GR_NOISED_ROUND,
+                                    .round = round,
+                                    .unit = spending->plan.unit,
+                                    .adjacency = spending->plan.adjacency,
+                                    .mechanism = GR_MECHANISM_DISCRETE_GAUSSIAN,
+                                    .event = spending->plan.round};
+    snprintf(entry.run, sizeof entry.run, "%s", spending->run);
+    gr_digest_of(secret, n_secret, entry.binding);
+    return gr_ledger_charge(spending->ledger[local], &entry);
+}
+
+bool gr_spending_ends(const struct gr_federation *f) {
+    return f->spending && gr_server_rounds(f->server) >= f->spending->last_round;
+}
+
+uint32_t gr_spending_last_round(const struct gr_federation *f) {
+    return f->spending ? f->spending->last_round : UINT32_MAX;
+}
+
+/* ---- afterwards ------------------------------------------------------------------------------ */
+
+gr_status gr_spending_account(const struct gr_federation *f, struct gr_privacy_account *out) {
+    const struct gr_spending *spending = f->spending;
+    const uint32_t rounds = gr_server_rounds(f->server);
+    struct gr_epsilon epsilon = {0};
+    *out = (struct gr_privacy_account){.rounds = rounds,
+                                       .plan = &spending->plan,
+                                       .before = spending->before,
+                                       .total = spending->total};
+    const struct gr_privacy_history none = {.adjacency = spending->plan.adjacency};
+    const struct gr_private_rounds all = rounds_behind(f, &none);
+    const gr_status status = gr_budget_account(&all, rounds, &epsilon);
+    out->lower = epsilon.lower;
+    out->upper = epsilon.upper;
+    out->renyi = epsilon.renyi;
+    return status;
+}

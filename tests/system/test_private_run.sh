@@ -1,0 +1,154 @@
+#!/bin/bash
+# Differential privacy of rows: what is told of a run, its ledger and budget, and what one row changes.
+. "$TESTS/system/library.sh"
+
+# Three clinics of 240 rows each.
+rows() {
+    awk -v seed="$1" -v n="$2" 'BEGIN { srand(seed); print "age,bp,ward,died"
+        for (i = 0; i < n; i++) { age = 30 + int(55 * rand())
+            printf "%d,%d,%s,%s\n", age, 100 + int(60 * rand()), i % 3 == 1 ? "east" : "west", rand() < age / 100 ? "yes" : "no" } }'
+}
+for i in 1 2 3; do rows $i 240 >$i.csv; done
+cat >schema.yaml <<'YAML'
+columns:
+- {name: age, type: integer, range: [0, 120]}
+- {name: bp, type: number, range: [50, 250]}
+- {name: ward, type: category, categories: [east, west], encode: one_hot}
+- {name: died, type: label, categories: [no, yes]}
+YAML
+cat >run.yaml <<'YAML'
+run: {name: private, rounds: 3}
+data:
+  source: csv
+  silo_tables: [{file: 1.csv}, {file: 2.csv}, {file: 3.csv}]
+  schema: schema.yaml
+preprocess: {scale: min_max}
+model: {type: logistic}
+train: {learning_rate: 0.5, batch_size: 24, epochs: 0, steps: 10}
+silos: [{directory: own1}, {directory: own2}, {directory: own3}]
+privacy:
+  unit: row
+  clip_norm: 1
+  noise_multiplier: 1.2
+  expected_batch: 24
+  expected_units: 250
+  budget: {epsilon: 5, delta: 1.0e-4}
+YAML
+digest() { "$GRANARY" inspect --digest "$1/model.h5"; }
+field() { sed -n "s/^ *\"$2\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$1/manifest.json" | head -1; }
+entries() { grep -c '"entry":' "$1/privacy-ledger"; }
+
+# ---- what is told -----------------------------------------------------------------------------------
+check "a private run" exits 0 on_ranks 2 train run.yaml --run first --quiet
+check "says which unit" equal "$(field first unit) $(field first adjacency) $(field first mechanism)" "row add_remove discrete_gaussian"
+check "and in a sentence what is promised" grep -q '"statement": "Differential privacy of one row that is there or not: epsilon at most [0-9.]* (at least [0-9.]*) at a delta of 0.0001 after 3 rounds, 30 noised sums of each silo' first/manifest.json
+# By the command, of the noise multiplier that is accounted for.
+told=$("$GRANARY" privacy epsilon --noise-multiplier "$(field first noise_multiplier_accounted)" --sampling 0.096 --steps 30 --delta 1e-4)
+check "which is the accountant's" awk -v m="$(field first epsilon_upper)" -v told="$told" 'BEGIN { while (match(told, /[0-9]+\.[0-9]+/)) { x = substr(told, RSTART, RLENGTH); told = substr(told, RSTART + RLENGTH); if (x - m < 2e-3 && m - x < 2e-3) ok = 1 } exit !ok }'
+check "less noise is accounted for than was added" awk -v a="$(field first noise_multiplier)" -v b="$(field first noise_multiplier_accounted)" 'BEGIN { exit !(a > b && a < 1.01 * b) }'
+check "rows are those expected" equal "$(grep -o '"examples":[0-9]*' first/metrics.jsonl | sort -u)" '"examples":750'
+check "no losses, no processed rows, no processor time" equal \
+    "$(grep -o '"processed":[^,]*\|"train_loss":[^,]*\|"cpu_seconds_train":[^,]*\|"rows_per_second":[^,}]*' first/metrics.jsonl | sort -u | tr '\n' ' ')" \
+    '"cpu_seconds_train":null "processed":0 "rows_per_second":null "train_loss":null '
+left=$(grep '"event":"releases"' first/events.jsonl | grep -o '"name":"[a-z-]*"' | sort -u | tr '\n' ' ')
+check "nothing of rows has left but updates" equal "$left" '"name":"checkpoint" "name":"column-digests" "name":"fingerprints" "name":"participation" "name":"shape" "name":"times" "name":"training" "name":"unusable" "name":"update" "name":"update-exponents" '
+"$GRANARY" releases run.yaml >releases.txt
+check "releases says what is refused" grep -q 'refused: it does not leave' releases.txt
+check "and what is noised" grep -q 'noised, and charged to the ledger' releases.txt
+
+# ---- ledger and budget ------------------------------------------------------------------------------
+check "each round is in each ledger" equal "$(entries own1) $(entries own2) $(entries own3)" "3 3 3"
+check "for the silo's eyes only" equal "$(stat -c %a own1) $(stat -c %a own1/privacy-ledger)" "700 600"
+check "another run is another model" exits 0 on_ranks 2 train run.yaml --run second --quiet
+check "for its noise is another" differ "$(digest first)" "$(digest second)"
+check "it knows what was spent" awk -v a="$(field first epsilon_upper)" -v b="$(field second epsilon_before)" -v t="$(field second epsilon_total)" 'BEGIN { exit !(b - a < 1e-3 && a - b < 1e-3 && t > b) }'
+check "more than the budget is refused" exits 77 on_ranks 2 train run.yaml --run third --quiet --set run.rounds=300
+check "with the rounds that fit" grep -q 'privacy.budget: [0-9]* of 300 rounds fit an epsilon of 5 at a delta of 0.0001, of which [0-9.]* was spent before' "$ERR"
+check "and nothing was charged" equal "$(entries own1)" 6
+check "or it stops after these" exits 0 on_ranks 2 train run.yaml --run fourth --quiet --set run.rounds=300 --set privacy.budget.on_exhausted=stop
+check "with a model" test -s fourth/model.h5
+check "within the budget" awk -v t="$(field fourth epsilon_total)" 'BEGIN { exit !(t > 4 && t <= 5) }'
+check "of all its rounds" equal "$(($(entries own1) - 6))" "$(field fourth rounds_done)"
+check "then nothing fits" exits 77 on_ranks 2 train run.yaml --run fifth --quiet --set privacy.budget.on_exhausted=stop
+check "a larger budget does" exits 0 on_ranks 3 train run.yaml --run sixth --quiet --set privacy.budget.epsilon=50
+
+before=$(entries own2)
+cp own2/privacy-ledger kept
+sed -i '$d' own2/privacy-ledger
+check "a ledger that was cut is refused" exits 77 on_ranks 2 train run.yaml --run cut --quiet --set privacy.budget.epsilon=50
+cp kept own2/privacy-ledger
+mv own2/privacy-ledger moved
+check "or is missing" exits 77 on_ranks 2 train run.yaml --run cut --quiet --set privacy.budget.epsilon=50
+mv moved own2/privacy-ledger
+mv 2.csv two.csv
+rows 9 240 >2.csv
+check "or is of another table" exits 77 on_ranks 2 train run.yaml --run cut --quiet --set privacy.budget.epsilon=50
+mv two.csv 2.csv
+check "as it was it goes on" exits 0 on_ranks 2 train run.yaml --run whole --quiet --set privacy.budget.epsilon=50
+check "and is charged" equal "$(entries own2)" $((before + 3))
+check "a silo with a table needs a folder" exits 78 on_ranks 2 train run.yaml --run none --quiet --set 'silos=[]'
+check "for its ledger" grep -q 'silos\[[0-9]\].directory: is required with privacy.unit row' "$ERR"
+
+# A run that is killed, and goes on: rounds that are trained again are charged again.
+on_one() { mpirun $MPIRUN_FLAGS -n 1 "$GRANARY" train run.yaml --run killed --quiet --set run.rounds=60 --set checkpoint.every=20 --set privacy.budget.epsilon=0 "$@"; }
+before=$(entries own3)
+on_one >/dev/null 2>&1 </dev/null &
+check "30 rounds are trained" wait_lines own3/privacy-ledger $((before + 31))
+signal_ours KILL
+wait 2>/dev/null
+check "a run that was killed goes on" exits 0 on_ranks 1 train run.yaml --run killed --resume --quiet --set run.rounds=60 --set checkpoint.every=20 --set privacy.budget.epsilon=0
+check "and is charged for each round, and again for those that are trained again" awk -v n=$(($(entries own3) - before)) 'BEGIN { exit !(n > 60 && n < 100) }'
+
+# ---- a rehearsal ------------------------------------------------------------------------------------
+before=$(entries own1)
+rehearse() { exits 0 on_ranks "$1" train run.yaml --run "$2" --quiet --set run.rehearsal=true --set privacy.budget.epsilon=0; }
+for ranks in 1 2 3; do check "rehearsed on $ranks" rehearse $ranks r$ranks; done
+check "has one digest" equal "$(digest r1) $(digest r1)" "$(digest r2) $(digest r3)"
+check "protects nothing, and says so" equal "$(field r1 mechanism)" rehearsal
+check "and charges nothing" equal "$(entries own1)" "$before"
+
+# With the same secrets one row more changes nothing but the model: no number, no message, no event.
+told() {
+    sed 's/"\(hash\|before\|previous\|digest\|run\|run_id\|metrics\|manifest\|model\|model_digest\|fingerprint\|config\|seal\|data_fingerprint\)":"[^"]*"/"\1":""/g
+         s/"\(time\|started\|ended\|seconds\|update_norm\|build\|bytes_sent\)":[^,}{]*\([,}]\)/"\1":0\2/g; s/"seconds":{[^}]*}/"seconds":0/; s/[0-9]*\.[0-9]* s\b/0 s/g; s/[0-9a-f]\{16,64\}//g' "$1"
+}
+rows 2 240 >2.csv; tail -1 1.csv | sed 's/,/,/' >>2.csv
+check "a row more" rehearse 2 more
+check "is another model" differ "$(digest r2)" "$(digest more)"
+for file in metrics.jsonl events.jsonl resolved.yaml; do
+    check "and the same $file" equal "$(told r2/$file)" "$(told more/$file)"
+done
+check "of the same size" equal "$(stat -c %s r2/model.h5)" "$(stat -c %s more/model.h5)"
+rows 2 240 >2.csv
+# Held: more than twice the rows expected take no part.
+rows 2 501 >2.csv
+check "more than twice the rows expected" rehearse 2 large
+check "take no part" grep -q '"sat_out":1' large/metrics.jsonl
+rows 2 240 >2.csv
+
+# ---- what does not go with it -----------------------------------------------------------------------
+refused() { # SETTING... PATTERN
+    check "refused: $1" exits 78 "$GRANARY" validate run.yaml "${@:2:$#-2}"
+    check "with the reason: ${*: -1}" grep -q "${*: -1}" "$ERR"
+}
+refused validation --set data.validation_fraction=0.2 'data.validation_fraction: found a number above 0, not allowed with privacy.unit row: scores of rows'
+refused test --set data.test_fraction=0.2 'data.test_fraction'
+refused classes --set train.class_weights=balanced 'train.class_weights: found balanced'
+refused time --set train.seconds=3 'train.seconds'
+refused silos --set evaluate.per_silo=true 'evaluate.per_silo'
+refused sizes --set round.sampling=size --set round.share_sizes=true --set round.participants=2 'round.sampling: found size'
+refused fedsgd --set strategy.name=fedsgd 'strategy.name: found fedsgd'
+refused scale --set preprocess.scale=standardise 'columns\[0\].scale: found standardise, allowed none or min_max'
+refused batch --set train.batch_size=16 'train.batch_size: found 16, allowed only 24 (privacy.expected_batch)'
+refused delta --set privacy.budget.delta=0.01 'privacy.budget.delta: found 0.01, allowed up to 1 / privacy.expected_units'
+refused replace --set privacy.adjacency=replace 'privacy.adjacency: found replace, allowed add_remove or zero_out with privacy.sampling poisson'
+refused noise --set privacy.noise_multiplier=0 'privacy.noise_multiplier: found 0, allowed 0.05 to 1000'
+refused clip --set privacy.clip_norm=0 'privacy.clip_norm: found 0'
+refused units --set privacy.expected_units=0 'privacy.expected_units: found 0'
+refused schema --set "data.schema=''" 'data.schema: is required'
+refused unit --set privacy.unit=none 'privacy.clip_norm: found 1, allowed only 0, the default, with privacy.unit none'
+for bad in nan inf -1 1e999; do
+    check "refused: $bad" exits 78 "$GRANARY" validate run.yaml --set privacy.noise_multiplier=$bad
+    check "refused: $bad" exits 78 "$GRANARY" validate run.yaml --set privacy.clip_norm=$bad
+done
+finish
