@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Noise of differential privacy: samples a second of the fast sampler and of the exact one, by the
- * standard deviation, and the time to make the fast one's table.
+ * standard deviation, and the time to make the fast one's table; correlated noise, by bands.
  *
  *   bench_noise [samples]
  *
@@ -9,7 +9,9 @@
  * to as many sums as a step of private training has parameters.
  */
 #include <stdlib.h>
+#include <string.h>
 
+#include "privacy/correlated_noise.h"
 #include "privacy/discrete_gaussian.h"
 #include "privacy/noise.h"
 
@@ -45,6 +47,26 @@ static double draw_exact(double sigma, uint64_t stream, int64_t *sum, size_t n) 
     return gr_clock_cpu_seconds() - begin;
 }
 
+/* As many steps before it as it looks back on. */
+static void correlated(uint32_t bands, int64_t *sum, size_t n) {
+    struct gr_correlation correlation;
+    struct gr_correlated_noise *noise;
+    unsigned char seed[GR_NOISE_SEED_BYTES];
+    double seconds[REPETITIONS];
+    CHECK(gr_noise_seed(seed));
+    CHECK(gr_correlation_create(bands, &correlation));
+    CHECK(gr_correlated_noise_create(&correlation, 0x1p25, n, &noise));
+    for (uint32_t t = 0; t < bands + REPETITIONS; t++) {
+        memset(sum, 0, n * sizeof *sum);
+        const double begin = gr_clock_cpu_seconds();
+        gr_correlated_noise_apply(noise, seed, t, sum);
+        if (t >= bands) seconds[t - bands] = gr_clock_cpu_seconds() - begin;
+    }
+    gr_correlated_noise_free(noise);
+    qsort(seconds, REPETITIONS, sizeof *seconds, bench_ascending);
+    printf("  %4u bands: %6.2f ms\n", bands, 1e3 * seconds[REPETITIONS / 2]);
+}
+
 int main(int argc, char **argv) {
     static const double sigmas[] = {2, 64, 0x1p10, 0x1p20, 0x1p25, 0x1p30};
     const size_t n = argc > 1 ? (size_t)atof(argv[1]) : 200000;
@@ -70,6 +92,8 @@ int main(int argc, char **argv) {
             sigmas[s], 1e-6 * (double)n / fast, 1e3 * fast, 1e-6 * (double)n / exact,
             1e3 * seconds[0][REPETITIONS / 2]);
     }
+    for (uint32_t bands = 1; bands <= 64; bands *= 4)
+        correlated(bands, sum, n);
     gr_free(sum);
     return 0;
 }
