@@ -117,3 +117,24 @@ void gr_key_stream_add(const unsigned char key[GR_STREAM_KEY_BYTES], struct gr_s
     EVP_CIPHER_CTX_free(context);
     sodium_memzero(bytes, sizeof bytes);
 }
+
+void gr_key_stream_make(const unsigned char key[GR_STREAM_KEY_BYTES], uint64_t position, void *out,
+                        size_t n) {
+    unsigned char last[BLOCK];
+    unsigned char *to = out;
+    uint32_t block = (uint32_t)(position / BLOCK);
+    EVP_CIPHER_CTX *context = n > 0 ? begin(key, block) : NULL;
+    for (size_t whole = n / BLOCK * BLOCK; whole > 0;) {
+        const size_t piece = whole < PIECE ? whole : PIECE;
+        make(&context, key, block, to, piece);
+        to += piece;
+        whole -= piece;
+        block += (uint32_t)(piece / BLOCK);
+    }
+    if (n % BLOCK) {
+        make(&context, key, block, last, BLOCK);
+        memcpy(to, last, n % BLOCK);
+        sodium_memzero(last, sizeof last);
+    }
+    EVP_CIPHER_CTX_free(context);
+}

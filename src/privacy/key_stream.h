@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The masks of secure sums: words of a key's stream, ChaCha20 with the nonce 0 and a counter of 32
- * bits (RFC 8439, 2.4), which whoever has the key makes from any place on. A key has one stream, so
- * it belongs to one pair of parties and one sum. Not collective.
+ * The masks of secure sums, and what noise is made of: words of a key's stream, ChaCha20 with the
+ * nonce 0 and a counter of 32 bits (RFC 8439, 2.4), which whoever has the key makes from any place
+ * on. A key has one stream, so it belongs to one pair of parties and one sum. Not collective.
  */
 #ifndef GRANARY_PRIVACY_KEY_STREAM_H
 #define GRANARY_PRIVACY_KEY_STREAM_H
@@ -27,6 +27,9 @@ struct gr_stream_range {
  */
 void gr_key_stream_add(const unsigned char key[GR_STREAM_KEY_BYTES], struct gr_stream_range range,
                        bool subtract, void *words);
+/* Not collective. The stream's n bytes from a whole block of 64 on, as they are. */
+void gr_key_stream_make(const unsigned char key[GR_STREAM_KEY_BYTES], uint64_t position, void *out,
+                        size_t n);
 /* Not collective. From now on streams are libsodium's, or again what is faster: for tests. Whether
  * OpenSSL has them. */
 bool gr_key_stream_by_openssl(bool wanted);

@@ -13,7 +13,8 @@
  *
  * so that the ratio to the discrete Gaussian distribution of S' is within (1 +- R) / (1 -+ R), and
  * the distance at most R / (1 - R). For powers of k, K^2 / S^2 <= k^2 / s_0^2 in each step, whence
- * s^2 >= s_0^2 / (k^2 + 1). Distances of the tables and of the steps add up.
+ * s^2 >= s_0^2 / (k^2 + 1). Distances of the tables and of the steps add up. With K
+ * = 1 it is the noise of two parties: s^2 >= S^2 / 2 where none has a deviation below S.
  *
  * The same sum tells that the discrete Gaussian distribution of S is what becomes of a continuous
  * one of variance S^2 - s^2 when each g is replaced by a whole number x with probability rho_s(x -
@@ -31,7 +32,7 @@
 
 /* LEAST: of s above, whose R is below 2^-118. */
 #define LEAST 2.05
-enum { TERMS = 5, FURTHER = 8, FURTHER_WORDS = 2 * FURTHER, CHUNK = 1024 };
+enum { TERMS = 5, LOW = 3, FURTHER = 8, CHUNK = 1024 };
 
 struct gr_noise {
     double sigma, a; /* of the noise; of the table, 1 / (2 s_0^2) */
@@ -94,70 +95,102 @@ void gr_noise_free(struct gr_noise *noise) {
     gr_free(noise);
 }
 
-/* A sample some of whose words left it open, once in 2^16. */
+/* A sample some of whose words, CHUNK apart, left it open. */
 static int64_t settle(const struct gr_noise *noise, const unsigned char key[GR_STREAM_KEY_BYTES],
-                      const uint32_t *word, uint64_t sample) {
+                      const uint32_t *words, uint64_t sample) {
     gr_double_limb further[FURTHER] = {0};
     int64_t x = 0;
-    const struct gr_stream_range range = {sample * sizeof further, 64, FURTHER_WORDS};
-    gr_key_stream_add(key, range, false, further);
+    gr_key_stream_make(key, sample * sizeof further, further, sizeof further);
     for (int i = noise->terms - 1; i >= 0; i--)
-        x = x * noise->factor + gr_noise_table_settle(&noise->table, word[i], further[i]);
+        x = x * noise->factor +
+            gr_noise_table_settle(&noise->table, words[(size_t)i * CHUNK], further[i]);
     sodium_memzero(further, sizeof further);
     return x;
 }
 
-static inline int64_t look_up(const struct gr_noise *noise, const uint32_t *word, int terms,
-                              bool *undecided) {
-    int64_t x = 0;
-    for (int i = terms - 1; i >= 0; i--)
-        x = x * noise->factor + gr_noise_table_sample(noise->table.column, word[i], undecided);
-    return x;
+/* Where a chunk is worked on: its words, term by term, their columns' entries, and sums of terms.
+ */
+struct noise_chunk {
+    uint32_t words[TERMS * CHUNK], entry[CHUNK];
+    int32_t low[CHUNK], high[CHUNK];
+};
+
+/* of[i] k + the sample of word[i], for n of them. Whether a word leaves it open. */
+static inline bool add_term(const struct gr_noise *noise, const uint32_t *restrict word,
+                            uint32_t *restrict entry, int32_t *restrict of, size_t n) {
+    const int32_t k = (int32_t)noise->factor;
+    uint32_t undecided = 0;
+    for (size_t i = 0; i < n; i++)
+        entry[i] = noise->table.column[gr_noise_table_column(word[i])];
+    for (size_t i = 0; i < n; i++) {
+        of[i] = of[i] * k + gr_noise_table_sample(entry[i], word[i]);
+        undecided |= gr_noise_table_undecided(entry[i], word[i]);
+    }
+    return undecided != 0;
 }
 
-static inline void add_chunk(const struct gr_noise *noise, const unsigned char *key,
-                             const uint32_t *words, int terms, uint64_t first, int64_t *sum,
-                             size_t n) {
+/* A chunk's samples, added to sum. LOW terms fit into 32 bits; the others are added up by
+ * themselves. Whether a word leaves its sample open. */
+static bool add_terms(const struct gr_noise *noise, struct noise_chunk *chunk, int64_t *sum,
+                      size_t n) {
+    const int64_t cube = noise->factor * noise->factor * noise->factor;
+    bool open = false;
+    memset(chunk->low, 0, sizeof chunk->low);
+    if (noise->terms > LOW) memset(chunk->high, 0, sizeof chunk->high);
+    for (int j = noise->terms - 1; j >= 0; j--)
+        open |= add_term(noise, chunk->words + (size_t)j * CHUNK, chunk->entry,
+                         j < LOW ? chunk->low : chunk->high, n);
+    for (size_t i = 0; i < n; i++)
+        sum[i] += chunk->low[i];
+    for (size_t i = 0; i < n && noise->terms > LOW; i++)
+        sum[i] += chunk->high[i] * cube;
+    return open;
+}
+
+/* Of a chunk's samples those that words left open: once in 2^18 words, once in 80 chunks of three
+ * terms. */
+static void settle_open(const struct gr_noise *noise, const unsigned char *key,
+                        const uint32_t *words, uint64_t first, int64_t *sum, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        const uint32_t *word = words + i * (size_t)terms;
-        bool undecided = false;
-        int64_t x = look_up(noise, word, terms, &undecided);
-        if (__builtin_expect(undecided, 0)) x = settle(noise, key, word, first + i);
-        sum[i] += x;
+        uint32_t undecided = 0;
+        int64_t x = 0;
+        for (int j = noise->terms - 1; j >= 0; j--) {
+            const uint32_t word = words[(size_t)j * CHUNK + i],
+                           entry = noise->table.column[gr_noise_table_column(word)];
+            undecided |= gr_noise_table_undecided(entry, word);
+            x = x * noise->factor + gr_noise_table_sample(entry, word);
+        }
+        if (undecided) sum[i] += settle(noise, key, words + i, first + i) - x;
     }
+}
+
+/* Words of samples first .. first + n - 1, a part of one chunk, term by term. */
+static void make_words(const struct gr_noise *noise, const unsigned char *key, uint64_t first,
+                       uint32_t *words, size_t n) {
+    const size_t row = CHUNK * sizeof *words;
+    const uint64_t position = first * sizeof *words * (uint64_t)noise->terms;
+    if (n == CHUNK) {
+        gr_key_stream_make(key, position, words, row * (size_t)noise->terms);
+        return;
+    }
+    for (int j = 0; j < noise->terms; j++)
+        gr_key_stream_make(key, position + (size_t)j * row, words + (size_t)j * CHUNK,
+                           n * sizeof *words);
 }
 
 void gr_noise_add(const struct gr_noise *noise, const unsigned char seed[GR_NOISE_SEED_BYTES],
                   uint64_t stream, int64_t *sum, size_t n) {
     unsigned char key[GR_STREAM_KEY_BYTES], further_key[GR_STREAM_KEY_BYTES];
-    uint32_t words[CHUNK * TERMS];
-    const size_t width = sizeof *words * (size_t)noise->terms;
+    struct noise_chunk chunk;
     gr_noise_key(seed, stream, GR_NOISE_LOOK_UP, key);
     gr_noise_key(seed, stream, GR_NOISE_UNDECIDED, further_key);
     for (size_t first = 0; first < n; first += CHUNK) {
         const size_t here = n - first < CHUNK ? n - first : CHUNK;
-        memset(words, 0, here * width);
-        gr_key_stream_add(key,
-                          (struct gr_stream_range){first * width, 32, here * (size_t)noise->terms},
-                          false, words);
-        switch (noise->terms) {
-        case 1:
-            add_chunk(noise, further_key, words, 1, first, sum + first, here);
-            break;
-        case 2:
-            add_chunk(noise, further_key, words, 2, first, sum + first, here);
-            break;
-        case 3:
-            add_chunk(noise, further_key, words, 3, first, sum + first, here);
-            break;
-        case 4:
-            add_chunk(noise, further_key, words, 4, first, sum + first, here);
-            break;
-        default:
-            add_chunk(noise, further_key, words, TERMS, first, sum + first, here);
-        }
+        make_words(noise, key, first, chunk.words, here);
+        if (add_terms(noise, &chunk, sum + first, here))
+            settle_open(noise, further_key, chunk.words, first, sum + first, here);
     }
-    sodium_memzero(words, sizeof words);
+    sodium_memzero(&chunk, sizeof chunk);
     sodium_memzero(key, sizeof key);
     sodium_memzero(further_key, sizeof further_key);
 }

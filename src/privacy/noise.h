@@ -64,6 +64,8 @@ double gr_noise_ripple(double s);
  * Not collective. By how much n samples raise the delta of whatever is released with them, over
  * what accounting says for the discrete Gaussian distribution of gr_noise_sigma or for the
  * continuous one of gr_noise_continuous; for every epsilon up to GR_NOISE_EPSILON_MAX.
+ * Noises of m parties add up: with sigma >= 3 their sum is noise of sqrt(m) sigma, continuous noise
+ * of sqrt(m) gr_noise_continuous underlies it, and m n samples are to be counted.
  */
 double gr_noise_delta(const struct gr_noise *noise, uint64_t n);
 #define GR_NOISE_EPSILON_MAX 30

@@ -39,17 +39,25 @@ void gr_noise_table_masses(double a, gr_double_limb mass[GR_NOISE_COLUMNS]);
 /* The total variation distance to the discrete Gaussian distribution, at most. */
 double gr_noise_table_distance(double a);
 
-/* The sample of a word; undecided: the table's further word has the say, gr_noise_table_settle. */
-static inline int32_t gr_noise_table_sample(const uint32_t column[GR_NOISE_COLUMNS], uint32_t word,
-                                            bool *undecided) {
-    const uint32_t level = word & ((1u << GR_NOISE_LEVEL_BITS) - 1),
-                   at = word >> GR_NOISE_LEVEL_BITS & (GR_NOISE_COLUMNS - 1), entry = column[at],
-                   threshold = entry >> GR_NOISE_COLUMN_BITS,
-                   own = (level - threshold) >> 31, /* 1: below; both are less than 2^31 */
-        magnitude = (entry ^ ((entry ^ at) & -own)) & (GR_NOISE_COLUMNS - 1);
-    const int32_t negative = -(int32_t)(word >> 31);
-    *undecided |= level == threshold;
-    return ((int32_t)magnitude ^ negative) - negative;
+/* The column of a word. */
+static inline uint32_t gr_noise_table_column(uint32_t word) {
+    return word >> GR_NOISE_LEVEL_BITS & (GR_NOISE_COLUMNS - 1);
+}
+/* How far a word is above its column's threshold, in its bits of it; `entry` is of that column. */
+static inline int32_t gr_noise_table_above(uint32_t entry, uint32_t word) {
+    return (int32_t)((word & ((1u << GR_NOISE_LEVEL_BITS) - 1)) - (entry >> GR_NOISE_COLUMN_BITS));
+}
+/* Not 0: the further word has the say, by gr_noise_table_settle. */
+static inline uint32_t gr_noise_table_undecided(uint32_t entry, uint32_t word) {
+    return gr_noise_table_above(entry, word) == 0;
+}
+/* The sample of a word that is not undecided. */
+static inline int32_t gr_noise_table_sample(uint32_t entry, uint32_t word) {
+    const uint32_t at = gr_noise_table_column(word),
+                   own = -((uint32_t)gr_noise_table_above(entry, word) >> 31), /* all bits */
+        magnitude = (entry ^ ((entry ^ at) & own)) & (GR_NOISE_COLUMNS - 1),
+                   negative = -(word >> 31);
+    return (int32_t)((magnitude ^ negative) - negative);
 }
 
 /* The sample of a word, with a further one of 128 bits where that is needed. */

@@ -2,7 +2,6 @@
 #include "privacy/noise_words.h"
 
 #include <sodium.h>
-#include <string.h>
 
 void gr_noise_key(const unsigned char seed[GR_NOISE_SEED_BYTES], uint64_t stream,
                   enum gr_noise_use use, unsigned char key[GR_STREAM_KEY_BYTES]) {
@@ -26,9 +25,7 @@ void gr_noise_words_end(struct gr_noise_words *words) {
 }
 
 void gr_noise_words_refill(struct gr_noise_words *words) {
-    memset(words->word, 0, sizeof words->word);
-    gr_key_stream_add(words->key, (struct gr_stream_range){words->position, 64, GR_NOISE_WORDS},
-                      false, words->word);
+    gr_key_stream_make(words->key, words->position, words->word, sizeof words->word);
     words->position = (words->position + sizeof words->word) % GR_KEY_STREAM_MAX;
     words->used = 0;
 }

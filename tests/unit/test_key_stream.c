@@ -69,6 +69,22 @@ static void check_ranges(uint32_t bits) {
     }
 }
 
+/* Bytes as they are, from any block on. */
+static void check_made(void) {
+    enum { BYTES = 40000 };
+    static unsigned char stream[BYTES], bytes[BYTES + 1];
+    static const unsigned char nonce[crypto_stream_chacha20_ietf_NONCEBYTES];
+    unsigned char key[GR_STREAM_KEY_BYTES] = "a key of a stream";
+    crypto_stream_chacha20_ietf(stream, sizeof stream, nonce, key);
+    for (size_t at = 0; at < BYTES / 2; at = at * 3 + 64)
+        for (size_t n = 0; at + n <= BYTES; n = n * 2 + 13) {
+            memset(bytes, 0xa5, sizeof bytes);
+            gr_key_stream_make(key, at, bytes, n);
+            ck_assert_mem_eq(bytes, stream + at, n);
+            ck_assert_uint_eq(bytes[n], 0xa5);
+        }
+}
+
 /* Words wrap, each within its own width. */
 static void check_wraps(void) {
     unsigned char key[GR_STREAM_KEY_BYTES] = {0}; /* begins with 0x76 0xb8 0xe0 0xad ... */
@@ -86,6 +102,7 @@ static void check_all(void) {
     check_ranges(16);
     check_ranges(32);
     check_ranges(64);
+    check_made();
     check_wraps();
 }
 

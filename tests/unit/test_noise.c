@@ -67,12 +67,13 @@ START_TEST(look_ups) {
         const int32_t own = (int32_t)c, other = (int32_t)(table.column[c] & (GR_NOISE_COLUMNS - 1));
         for (uint32_t l = threshold ? threshold - 1 : 0; l < levels && l <= threshold + 1; l++) {
             const uint32_t word = c << GR_NOISE_LEVEL_BITS | l;
-            bool undecided = false;
-            const int32_t x = gr_noise_table_sample(table.column, word, &undecided);
+            const uint32_t entry = table.column[gr_noise_table_column(word)];
+            const bool undecided = gr_noise_table_undecided(entry, word);
+            const int32_t x = gr_noise_table_sample(entry, word);
             ck_assert_int_eq(undecided, l == threshold);
             if (!undecided) ck_assert_int_eq(x, l < threshold ? own : other);
             if (!undecided) ck_assert_int_eq(gr_noise_table_settle(&table, word, 0), x);
-            ck_assert_int_eq(gr_noise_table_sample(table.column, word | 1u << 31, &undecided), -x);
+            ck_assert_int_eq(gr_noise_table_sample(entry, word | 1u << 31), -x);
         }
         const uint32_t at = c << GR_NOISE_LEVEL_BITS | threshold, negative = at | 1u << 31;
         const gr_double_limb rest = table.rest[c];
@@ -224,6 +225,21 @@ START_TEST(fast) {
 }
 END_TEST
 
+/* Eight parties' noises are noise of sqrt(8) times the deviation, down to the smallest. */
+START_TEST(sums_of_parties) {
+    static const double of_one[] = {3, 1000, 0x1p24};
+    for (size_t s = 0; s < sizeof of_one / sizeof *of_one; s++) {
+        struct gr_noise *noise;
+        MUST(gr_noise_create(of_one[s], &noise));
+        memset(samples, 0, sizeof samples);
+        for (uint64_t party = 0; party < 8; party++)
+            gr_noise_add(noise, seed, 100 + party, samples, N);
+        fit_all(sqrt(8) * gr_noise_sigma(noise), samples, N);
+        gr_noise_free(noise);
+    }
+}
+END_TEST
+
 START_TEST(exact) {
     for (size_t s = 0; s < SIGMAS; s++) {
         draw_exact((uint64_t)(sigmas[s] * sigmas[s]), 1, 0, samples, N);
@@ -324,38 +340,67 @@ START_TEST(same_bits) {
 }
 END_TEST
 
-/* Each sample anew, by the table: those that a word leaves open too, some 60 of them, of which some
- * have their own column's magnitude. */
-START_TEST(undecided_words) {
-    static uint32_t words[N];
+/* k of `terms` look-ups, as noise.c has it, and 1 + k^2 + ... */
+static int64_t factor_of(double sigma, int terms, double *squares) {
+    int64_t k = 0;
+    for (;; k++) {
+        const double next = (double)((k + 1) * (k + 1)),
+                     sum = terms > 2 ? 1 + next + next * next : 1;
+        if (terms == 1 || 2.05 * 2.05 * (next + 1) * sum > sigma * sigma) break;
+        *squares = sum;
+    }
+    return k;
+}
+
+/* Each sample anew, by the table: those that a word leaves open too, some 60 of them for each term,
+ * of which some have their own column's magnitude. */
+static void check_undecided(double sigma, int terms) {
+    enum { CHUNK = 1024, FURTHER = 8, STREAMS = 16 };
+    static uint32_t words[3 * CHUNK];
     unsigned char key[GR_STREAM_KEY_BYTES], further_key[GR_STREAM_KEY_BYTES];
-    const double sigma = 600;
     size_t undecided = 0, own = 0, wrong = 0;
+    double squares = 1;
     struct gr_noise *noise;
     MUST(gr_noise_create(sigma, &noise));
+    const int64_t k = factor_of(sigma, terms, &squares);
     const double actual = gr_noise_sigma(noise);
-    gr_noise_table_fill(1 / (2 * actual * actual), &table);
-    for (uint64_t stream = 0; stream < 16; stream++) {
+    gr_noise_table_fill(squares / (2 * actual * actual), &table);
+    for (uint64_t stream = 0; stream < STREAMS; stream++) {
         memset(samples, 0, sizeof samples);
         gr_noise_add(noise, seed, stream, samples, N);
         gr_noise_key(seed, stream, GR_NOISE_LOOK_UP, key);
         gr_noise_key(seed, stream, GR_NOISE_UNDECIDED, further_key);
-        memset(words, 0, sizeof words);
-        gr_key_stream_add(key, (struct gr_stream_range){0, 32, N}, false, words);
         for (size_t i = 0; i < N; i++) {
-            gr_double_limb further[8] = {0};
+            const size_t at = i % CHUNK, width = (size_t)terms * CHUNK * sizeof *words;
+            gr_double_limb further[FURTHER] = {0};
+            int64_t x = 0, without = 0;
             bool open = false;
-            const int64_t x = gr_noise_table_sample(table.column, words[i], &open);
-            const struct gr_stream_range range = {i * sizeof further, 64, 16};
-            if (open) gr_key_stream_add(further_key, range, false, further);
-            wrong += gr_noise_table_settle(&table, words[i], further[0]) != samples[i];
+            if (at == 0) gr_key_stream_make(key, i / CHUNK * width, words, width);
+            for (int j = 0; j < terms; j++)
+                open |= gr_noise_table_undecided(
+                    table.column[gr_noise_table_column(words[(size_t)j * CHUNK + at])],
+                    words[(size_t)j * CHUNK + at]);
+            if (open) gr_key_stream_make(further_key, i * sizeof further, further, sizeof further);
+            for (int j = terms - 1; j >= 0; j--) {
+                const uint32_t word = words[(size_t)j * CHUNK + at];
+                x = x * k + gr_noise_table_settle(&table, word, further[j]);
+                without = without * k +
+                          gr_noise_table_sample(table.column[gr_noise_table_column(word)], word);
+            }
+            wrong += x != samples[i];
             undecided += open;
-            own += x != samples[i];
+            own += x != without;
         }
     }
     ck_assert_uint_eq(wrong, 0);
-    ck_assert(undecided > 30 && undecided < 100 && own > 10);
+    ck_assert_msg(undecided > 30 * (size_t)terms && undecided < 100 * (size_t)terms && own > 10,
+                  "%zu undecided, %zu their own", undecided, own);
     gr_noise_free(noise);
+}
+
+START_TEST(undecided_words) {
+    check_undecided(600, 1);
+    check_undecided(0x1p25, 3);
 }
 END_TEST
 
@@ -366,9 +411,9 @@ START_TEST(kept_bits) {
         double sigma;
         int64_t samples[4];
     } cases[] = {{2, {1, 0, -2, 0}},
-                 {1000, {234, -178, 692, -188}},
-                 {0x1p25, {-27391992, 17206006, -5318562, 69174921}},
-                 {0x1p30, {-33900193, -126745978, 21831960, 1934610475}}};
+                 {1000, {-492, -188, -464, 214}},
+                 {0x1p25, {-27503818, -25191954, 32100465, 62537281}},
+                 {0x1p30, {592693031, -133207487, 355110498, 1343188933}}};
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct gr_noise *noise;
         int64_t x[4] = {0};
@@ -390,5 +435,5 @@ START_TEST(seeds) {
 END_TEST
 
 RUN_TESTS("noise", probabilities, columns, look_ups, bound_of_a_table, bound_of_a_step,
-          bound_of_the_continuous, deviations, refused, fast, exact, smallest, fast_and_exact,
-          exact_by_few_bits, same_bits, undecided_words, kept_bits, seeds)
+          bound_of_the_continuous, deviations, refused, fast, sums_of_parties, exact, smallest,
+          fast_and_exact, exact_by_few_bits, same_bits, undecided_words, kept_bits, seeds)
