@@ -208,6 +208,18 @@ static void to_gradient(const struct gr_private_steps *steps, float *gradient) {
     }
 }
 
+/*
+ * Dropout's masks are drawn from the secret: by the run's seed, which is public, they would be
+ * those of a row's place in the table, and a row that is not there would give all behind it others.
+ */
+static void start_masks(const struct gr_private_steps *steps) {
+    unsigned char key[GR_SECRET_BYTES];
+    uint64_t seed;
+    gr_secret_key(steps->secret, GR_SECRET_MASKS, 0, key);
+    memcpy(&seed, key, sizeof seed);
+    gr_model_start_round(steps->model, seed, 0, 0);
+}
+
 gr_status gr_private_steps_gradient(struct gr_private_steps *steps, const float *parameters,
                                     const struct gr_rows *rows, gr_poll_function poll,
                                     void *context, float *gradient) {
@@ -216,6 +228,7 @@ gr_status gr_private_steps_gradient(struct gr_private_steps *steps, const float 
     GR_TRY(make_room(steps, rows->n_rows));
     memset(steps->sum, 0, steps->size * sizeof *steps->sum);
     draw(steps, (uint32_t)rows->n_rows);
+    start_masks(steps);
     for (uint32_t g = 0; g < steps->n_groups; g++) {
         if (poll) GR_TRY(poll(context));
         GR_TRY(add_group(steps, parameters, rows, steps->order + steps->begin[g],

@@ -390,13 +390,12 @@ out:
  * All that a result tells is public: its numbers are those expected, and nothing that rows decide
  * ends the training. A table of more rows than twice those expected is refused by its size alone.
  */
-static gr_status start_privately(struct gr_trainer *trainer, const struct gr_silo *silo,
-                                 uint32_t round, const float *global, struct gr_train_result *out) {
+static gr_status start_privately(struct gr_trainer *trainer, uint32_t round, const float *global,
+                                 struct gr_train_result *out) {
     const uint32_t units = gr_private_steps_units(trainer->private_steps);
     const struct gr_train_config *config = &trainer->config;
     gr_status status;
     *out = (struct gr_train_result){.examples = units, .weight = 1};
-    gr_model_start_round(trainer->model, trainer->seed, silo->stream, round);
     GR_TRY(start_solver(trainer));
     trainer->global = global;
     trainer->rate = gr_learning_rate(config, round);
@@ -412,7 +411,7 @@ gr_status gr_train_silo_privately(struct gr_trainer *trainer, const struct gr_si
     const struct gr_train_config *config = &trainer->config;
     const size_t size = gr_model_layout(trainer->model)->size;
     gr_status status;
-    GR_TRY(start_privately(trainer, silo, round, global, out));
+    GR_TRY(start_privately(trainer, round, global, out));
     memcpy(update, global, size * sizeof *update);
     for (; trainer->steps_left > 0; trainer->steps_left--, out->steps++) {
         GR_TRY(gr_private_steps_gradient(trainer->private_steps, update, &silo->train, poll,

@@ -284,6 +284,55 @@ START_TEST(noise_has_its_variance) {
 }
 END_TEST
 
+/* ---- dropout --------------------------------------------------------------------------------- */
+
+static struct gr_model *create_dropping(void) {
+    static struct gr_layer_config layers[] = {
+        {.type = GR_LAYER_DENSE, .activation = GR_ACTIVATION_DEFAULT, .width = 16},
+        {.type = GR_LAYER_DROPOUT, .activation = GR_ACTIVATION_DEFAULT, .rate = 0.5}};
+    const struct gr_model_config config = {
+        .type = GR_MODEL_CNN, .layers = layers, .layers_count = 2};
+    struct gr_model *model;
+    ck_assert_int_eq(gr_model_create_shaped(&config, &(struct gr_row_shape){2, {5, 6}}, NULL,
+                                            CLASSES, GR_CLIP_ROWS_MAX, &model),
+                     GR_OK);
+    return model;
+}
+
+/* Masks follow from the secret, whatever seed the run has: of equal secrets the updates are the
+ * same, of others they are further apart than by the noise, which is next to none. */
+START_TEST(masks_are_drawn_from_the_secret) {
+    struct gr_model *model = create_dropping();
+    struct gr_silo silo = {.pseudonym = "silo-000", .train = random_rows(60)};
+    const struct gr_train_config train = {.learning_rate = 1, .batch_size = 1, .epochs = 1};
+    const struct gr_privacy_config config = quiet(60, 60);
+    const size_t size = gr_model_layout(model)->size;
+    float *global = create_parameters(model), *first = create_parameters(model),
+          *update = create_parameters(model);
+    struct gr_train_result result;
+    unsigned char another[GR_SECRET_BYTES] = {4};
+    for (uint64_t t = 0; t < 3; t++) {
+        struct gr_trainer *trainer;
+        double square = 0;
+        ck_assert_int_eq(gr_trainer_create(&train, 1 + t, model, &trainer), GR_OK);
+        ck_assert_int_eq(gr_trainer_make_private(trainer, &config), GR_OK);
+        gr_trainer_keep_secret(trainer, t == 2 ? another : secret);
+        ck_assert_int_eq(gr_train_silo_privately(trainer, &silo, 1 + (uint32_t)t, global,
+                                                 t == 0 ? first : update, NULL, NULL, &result),
+                         GR_OK);
+        for (size_t k = 0; t > 0 && k < size; k++)
+            square += pow((double)update[k] - (double)first[k], 2);
+        if (t > 0) ck_assert(t == 1 ? !(square > 0) : square > 1e-4);
+        gr_trainer_free(trainer);
+    }
+    gr_free(update);
+    gr_free(first);
+    gr_free(global);
+    gr_rows_release(&silo.train);
+    gr_model_free(model);
+}
+END_TEST
+
 /* ---- a silo's round -------------------------------------------------------------------------- */
 
 /* The same secret gives the same update, another one another; its numbers are public ones. */
@@ -336,4 +385,4 @@ END_TEST
 RUN_TESTS("private steps", units_are_drawn_with_the_probability, a_draw_is_of_its_unit_alone,
           choices_are_even, a_sum_is_of_clipped_rows, a_pass_has_each_row_once,
           one_row_moves_a_sum_by_the_sensitivity, noise_has_its_variance,
-          a_round_follows_from_its_secret)
+          masks_are_drawn_from_the_secret, a_round_follows_from_its_secret)
