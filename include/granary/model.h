@@ -225,7 +225,8 @@ void gr_model_key_rows(struct gr_model *model, uint64_t step, const uint32_t *ro
  * cannot look up, counts as zero, and nobody is told; its features may have been zeroed.
  *
  * Errors: GR_ERROR_CONFIG (compute bfloat16: operands that are rounded once more do not keep the
- * norm), GR_ERROR_INTERNAL (n, dropout without keys, memory). Not collective.
+ * norm), GR_ERROR_INTERNAL (n, more rows than a batch has, dropout without keys, memory). Not
+ * collective.
  */
 gr_status gr_model_clipped_sum(struct gr_model *model, const float *parameters, size_t n,
                                double clip_norm, float *sum) GR_CHECKED;

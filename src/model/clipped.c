@@ -30,14 +30,15 @@ void gr_model_key_rows(struct gr_model *model, uint64_t step, const uint32_t *ro
 
 /* Dropout's own stream runs over all rows of a batch: a row less would give the others other
  * masks. */
-static gr_status check(const struct gr_model *model, size_t n, double clip_norm) {
+static gr_status check(const struct gr_model *model, size_t n, size_t rows, double clip_norm) {
     if (model->compute != GR_COMPUTE_FLOAT32)
         return gr_fail(GR_ERROR_CONFIG, "model.compute: found %s, allowed float32 with privacy",
                        gr_compute_text(model->compute));
-    if (n < 1 || n > GR_CLIP_ROWS_MAX || !(clip_norm > 0))
+    if (n < 1 || n > GR_CLIP_ROWS_MAX || rows > model->batch_max || !(clip_norm > 0))
         return gr_fail(GR_ERROR_INTERNAL,
-                       "clipped sum: %zu units to a norm of %g, expected 1 to %d", n, clip_norm,
-                       GR_CLIP_ROWS_MAX);
+                       "clipped sum: %zu units of %zu rows to a norm of %g, expected 1 to %d of up "
+                       "to %zu",
+                       n, rows, clip_norm, GR_CLIP_ROWS_MAX, model->batch_max);
     for (size_t l = 0; l < model->n_layers && !model->row_keys; l++)
         if (model->layers[l].config.type == GR_LAYER_DROPOUT)
             return gr_fail(GR_ERROR_INTERNAL, "clipped sum: rows have no keys for dropout");
@@ -46,7 +47,8 @@ static gr_status check(const struct gr_model *model, size_t n, double clip_norm)
 
 /* ---- rows that cannot be taken -------------------------------------------------------------- */
 
-/* Whether a row can pass: squares of what is finite do not overflow in double. One that cannot is zeroed, which any layer takes. */
+/* Whether a row can pass: squares of what is finite do not overflow in double. One that cannot is
+ * zeroed, which any layer takes. */
 static bool admit(struct gr_model *model, size_t row) {
     const struct gr_layer *front = &model->layers[0];
     float *features = model->features + row * model->inputs;
@@ -247,7 +249,7 @@ gr_status gr_model_clipped_sum(struct gr_model *model, const float *parameters, 
                                double clip_norm, float *sum) {
     gr_status status;
     model->row_by_row = true;
-    GR_TRY(check(model, n, clip_norm));
+    GR_TRY(check(model, n, n, clip_norm));
     GR_TRY(make_clipping(model));
     const size_t rows = model->clipping->rows;
     GR_TRY(gr_model_make_room(model, rows));
@@ -291,7 +293,7 @@ gr_status gr_model_clipped_units(struct gr_model *model, const float *parameters
     const size_t size = model->layout.size;
     size_t most = 1;
     gr_status status;
-    GR_TRY(check(model, n_units, clip_norm));
+    GR_TRY(check(model, n_units, n_units > GR_CLIP_ROWS_MAX ? 0 : first_row[n_units], clip_norm));
     GR_TRY(make_clipping(model));
     if (!model->clipping->unit)
         GR_TRY(gr_allocate_zero(size, sizeof(float), "a unit's gradient", &model->clipping->unit));

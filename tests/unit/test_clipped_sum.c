@@ -500,6 +500,9 @@ START_TEST(what_cannot_be_promised_is_refused) {
     ck_assert(gr_model_clipped_sum(s.model, s.parameters, 1, (double)NAN, s.sum) ==
               GR_ERROR_INTERNAL);
     MUST(gr_model_clipped_sum(s.model, s.parameters, 1, 1, s.sum));
+    const size_t rows[] = {0, BATCH + 1};
+    ck_assert(gr_model_clipped_units(s.model, s.parameters, rows, 1, 1, s.sum) ==
+              GR_ERROR_INTERNAL);
     release(&s);
 }
 END_TEST
