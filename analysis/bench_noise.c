@@ -49,7 +49,7 @@ static double draw_exact(double sigma, uint64_t stream, int64_t *sum, size_t n) 
 
 /* As many steps before it as it looks back on. */
 static void correlated(uint32_t bands, int64_t *sum, size_t n) {
-    struct gr_correlation correlation;
+    struct gr_correlation_matrix correlation;
     struct gr_correlated_noise *noise;
     unsigned char seed[GR_NOISE_SEED_BYTES];
     double seconds[REPETITIONS];

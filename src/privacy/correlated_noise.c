@@ -10,11 +10,11 @@ enum { UNIT = 1 << GR_CORRELATION_BITS, CHUNK = 512 };
 
 /* ---- the matrix ----------------------------------------------------------------------------- */
 
-gr_status gr_correlation_create(uint32_t bands, struct gr_correlation *out) {
+gr_status gr_correlation_create(uint32_t bands, struct gr_correlation_matrix *out) {
     if (bands < 1 || bands > GR_CORRELATION_BANDS_MAX)
         return gr_fail(GR_ERROR_CONFIG, "correlated noise: %u bands, expected 1 to %d", bands,
                        GR_CORRELATION_BANDS_MAX);
-    *out = (struct gr_correlation){.bands = bands};
+    *out = (struct gr_correlation_matrix){.bands = bands};
     double c = 1;
     for (uint32_t k = 0; k < bands; k++) {
         out->coefficient[k] = (uint8_t)(UNIT * c + 0.5);
@@ -24,7 +24,7 @@ gr_status gr_correlation_create(uint32_t bands, struct gr_correlation *out) {
 }
 
 /* The product of columns s <= t of D C, which end with the last step. */
-static uint64_t columns_product(const struct gr_correlation *correlation, uint32_t steps,
+static uint64_t columns_product(const struct gr_correlation_matrix *correlation, uint32_t steps,
                                 uint32_t s, uint32_t t) {
     const uint32_t apart = t - s, rows = steps - t;
     const uint8_t *m = correlation->coefficient;
@@ -36,8 +36,8 @@ static uint64_t columns_product(const struct gr_correlation *correlation, uint32
 
 /* Entries of C and so of all products are at least 0, so that the worst g are one and the same in
  * all steps, and what is sought is the norm of the columns' sum. */
-double gr_correlation_sensitivity_at(const struct gr_correlation *correlation, uint32_t steps,
-                                     const uint32_t *at, size_t n) {
+double gr_correlation_sensitivity_at(const struct gr_correlation_matrix *correlation,
+                                     uint32_t steps, const uint32_t *at, size_t n) {
     uint64_t square = 0;
     for (size_t i = 0; i < n; i++) {
         square += columns_product(correlation, steps, at[i], at[i]);
@@ -47,7 +47,7 @@ double gr_correlation_sensitivity_at(const struct gr_correlation *correlation, u
     return sqrt((double)square) / UNIT * (1 + 0x1p-50);
 }
 
-double gr_correlation_sensitivity(const struct gr_correlation *correlation,
+double gr_correlation_sensitivity(const struct gr_correlation_matrix *correlation,
                                   const struct gr_participation_limits *participation) {
     const uint64_t separation = participation->separation, steps = participation->steps;
     uint64_t square = 0;
@@ -62,7 +62,7 @@ double gr_correlation_sensitivity(const struct gr_correlation *correlation,
 }
 
 /* Row t of (running sums) C^-1 holds g_t, ..., g_0, with g_t = 1 - sum_k c_k g_{t-k}. */
-static double running_sums_error(const struct gr_correlation *correlation, uint32_t steps) {
+static double running_sums_error(const struct gr_correlation_matrix *correlation, uint32_t steps) {
     double g[GR_CORRELATION_BANDS_MAX], of_row = 0, of_all = 0;
     for (uint32_t t = 0; t < steps; t++) {
         double sum = UNIT;
@@ -75,9 +75,9 @@ static double running_sums_error(const struct gr_correlation *correlation, uint3
     return sqrt(of_all / steps);
 }
 
-double gr_correlation_ratio(const struct gr_correlation *correlation,
+double gr_correlation_ratio(const struct gr_correlation_matrix *correlation,
                             const struct gr_participation_limits *participation) {
-    static const struct gr_correlation independent = {1, {UNIT}};
+    static const struct gr_correlation_matrix independent = {1, {UNIT}};
     return running_sums_error(correlation, participation->steps) *
            gr_correlation_sensitivity(correlation, participation) /
            (running_sums_error(&independent, participation->steps) *
@@ -87,7 +87,7 @@ double gr_correlation_ratio(const struct gr_correlation *correlation,
 /* ---- the noise ------------------------------------------------------------------------------ */
 
 struct gr_correlated_noise {
-    struct gr_correlation correlation;
+    struct gr_correlation_matrix correlation;
     struct gr_noise *drawn; /* owned */
     size_t n;
     uint32_t rows; /* max(bands - 1, 1) */
@@ -95,7 +95,7 @@ struct gr_correlated_noise {
     int64_t *past; /* owned, (rows, n): row t % rows has the y of step t */
 };
 
-gr_status gr_correlated_noise_create(const struct gr_correlation *correlation, double sigma,
+gr_status gr_correlated_noise_create(const struct gr_correlation_matrix *correlation, double sigma,
                                      size_t n, struct gr_correlated_noise **out) {
     struct gr_correlated_noise *noise = NULL;
     gr_status status;
@@ -132,12 +132,16 @@ uint64_t gr_correlated_noise_step(const struct gr_correlated_noise *noise) {
     return noise->step;
 }
 
-_Static_assert(-1 >> 1 == -1, "a shift to the right rounds down");
+/* a / D, rounded to the nearest, halves up: it moves with whole numbers, below 0 too. */
+static int64_t rounded(int64_t a) {
+    const int64_t from = a + UNIT / 2;
+    return (from - (from & (UNIT - 1))) / UNIT;
+}
 
 /*
  * -round(sum_k m_k y_{t-k} / D) of elements begin .. begin + n - 1, over the oldest y, which is the
- * last to be needed. z is below 2^45 in magnitude, y below twice that as the entries of C^-1 add up
- * to less than 2 in magnitude, and the m_k, of which 1024 add up to less than 2^12, leave 2^58.
+ * last to be needed. z is below 2^45 in magnitude, y below 2^47, as the entries of C^-1 add up to
+ * less than 2.5 in magnitude, and the m_k, of which 1024 add up to less than 2^12, leave 2^59.
  */
 static void take_back(struct gr_correlated_noise *noise, size_t begin, size_t n) {
     int64_t sum[CHUNK] = {0};
@@ -149,7 +153,7 @@ static void take_back(struct gr_correlated_noise *noise, size_t begin, size_t n)
     }
     int64_t *to = noise->past + noise->step % noise->rows * noise->n + begin;
     for (size_t i = 0; i < n; i++)
-        to[i] = -((sum[i] + UNIT / 2) >> GR_CORRELATION_BITS);
+        to[i] = -rounded(sum[i]);
     sodium_memzero(sum, sizeof sum);
 }
 

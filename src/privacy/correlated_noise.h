@@ -33,12 +33,12 @@ enum { GR_CORRELATION_BITS = 6, GR_CORRELATION_BANDS_MAX = 1024 };
 #define GR_CORRELATION_SIGMA_MAX 0x1p34
 
 /* By value, owns nothing. */
-struct gr_correlation {
+struct gr_correlation_matrix {
     uint32_t bands;                                /* 1: noise of steps is independent */
     uint8_t coefficient[GR_CORRELATION_BANDS_MAX]; /* m_k; they do not rise with k */
 };
 /* Errors: GR_ERROR_CONFIG: bands is not within 1 .. GR_CORRELATION_BANDS_MAX. */
-gr_status gr_correlation_create(uint32_t bands, struct gr_correlation *out) GR_CHECKED;
+gr_status gr_correlation_create(uint32_t bands, struct gr_correlation_matrix *out) GR_CHECKED;
 
 /* ---- how much of a unit is in the steps ----------------------------------------------------- */
 
@@ -53,14 +53,14 @@ struct gr_participation_limits {
  * Gaussian release, is z's deviation / (clip norm * this). It is that of a unit which is in steps
  * 0, separation, 2 separation, ... (Kalinin, Lampert 2024, theorem 2). Rounded up.
  */
-double gr_correlation_sensitivity(const struct gr_correlation *correlation,
+double gr_correlation_sensitivity(const struct gr_correlation_matrix *correlation,
                                   const struct gr_participation_limits *participation);
 /* The same for a unit that is in n steps, which rise and are below `steps`. */
-double gr_correlation_sensitivity_at(const struct gr_correlation *correlation, uint32_t steps,
-                                     const uint32_t *at, size_t n);
+double gr_correlation_sensitivity_at(const struct gr_correlation_matrix *correlation,
+                                     uint32_t steps, const uint32_t *at, size_t n);
 /* The root mean square, over all steps, of the error of running sums, with this noise over that
  * with independent noise for the same privacy. */
-double gr_correlation_ratio(const struct gr_correlation *correlation,
+double gr_correlation_ratio(const struct gr_correlation_matrix *correlation,
                             const struct gr_participation_limits *participation);
 
 /* ---- a silo's noise, step by step ----------------------------------------------------------- */
@@ -75,7 +75,7 @@ struct gr_correlated_noise;
  * GR_ERROR_CONFIG: sigma is not within [GR_NOISE_SIGMA_MIN, GR_CORRELATION_SIGMA_MAX];
  * GR_ERROR_INTERNAL: no memory.
  */
-gr_status gr_correlated_noise_create(const struct gr_correlation *correlation, double sigma,
+gr_status gr_correlated_noise_create(const struct gr_correlation_matrix *correlation, double sigma,
                                      size_t n, struct gr_correlated_noise **out) GR_CHECKED;
 /* Wipes. NULL is nothing to release. */
 void gr_correlated_noise_free(struct gr_correlated_noise *noise);

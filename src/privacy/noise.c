@@ -173,7 +173,7 @@ static void make_words(const struct gr_noise *noise, const unsigned char *key, u
         gr_key_stream_make(key, position, words, row * (size_t)noise->terms);
         return;
     }
-    for (int j = 0; j < noise->terms; j++)
+    for (int j = noise->terms - 1; j >= 0; j--)
         gr_key_stream_make(key, position + (size_t)j * row, words + (size_t)j * CHUNK,
                            n * sizeof *words);
 }

@@ -16,7 +16,7 @@ static const unsigned char seed[GR_NOISE_SEED_BYTES] = "a seed of correlated noi
 /* ---- the matrix ----------------------------------------------------------------------------- */
 
 START_TEST(coefficients) {
-    struct gr_correlation c;
+    struct gr_correlation_matrix c;
     MUST(gr_correlation_create(GR_CORRELATION_BANDS_MAX, &c));
     for (int k = 0; k < GR_CORRELATION_BANDS_MAX; k++) {
         const double binomial = lgamma(2 * k + 1) - 2 * lgamma(k + 1) - 2 * k * log(2);
@@ -31,13 +31,13 @@ START_TEST(coefficients) {
 }
 END_TEST
 
-static double entry(const struct gr_correlation *c, int row, int column) {
+static double entry(const struct gr_correlation_matrix *c, int row, int column) {
     const int k = row - column;
     return k >= 0 && k < (int)c->bands ? (double)c->coefficient[k] / UNIT : 0;
 }
 
 /* The norm of C g for g = 1 in some steps, 0 in the others. */
-static double norm_of(const struct gr_correlation *c, int steps, unsigned subset) {
+static double norm_of(const struct gr_correlation_matrix *c, int steps, unsigned subset) {
     double square = 0;
     for (int row = 0; row < steps; row++) {
         double sum = 0;
@@ -66,7 +66,7 @@ START_TEST(sensitivities) {
     for (uint32_t bands = 1; bands <= STEPS; bands += 2)
         for (uint32_t separation = 1; separation <= STEPS; separation++)
             for (uint32_t times = 1; times <= 4; times++) {
-                struct gr_correlation c;
+                struct gr_correlation_matrix c;
                 uint32_t at[STEPS_MAX];
                 double worst = 0;
                 MUST(gr_correlation_create(bands, &c));
@@ -85,9 +85,32 @@ START_TEST(sensitivities) {
 }
 END_TEST
 
+/* No number wraps: entries of C^-1 add up to little, and those of C as well. */
+START_TEST(inverse_is_small) {
+    enum { ROWS = 3000 };
+    for (uint32_t bands = 1; bands <= GR_CORRELATION_BANDS_MAX; bands += bands < 20 ? 1 : 51) {
+        static double inverse[ROWS];
+        struct gr_correlation_matrix c;
+        double sum = 0, coefficients_sum = 0;
+        MUST(gr_correlation_create(bands, &c));
+        for (uint32_t k = 0; k < bands; k++)
+            coefficients_sum += c.coefficient[k];
+        for (uint32_t t = 0; t < ROWS; t++) {
+            inverse[t] = t == 0;
+            for (uint32_t k = 1; k < bands && k <= t; k++)
+                inverse[t] -= (double)c.coefficient[k] / UNIT * inverse[t - k];
+            sum += fabs(inverse[t]);
+        }
+        ck_assert_double_lt(sum, 2.5);
+        ck_assert_double_lt(coefficients_sum, 1 << 12);
+        ck_assert_double_lt(fabs(inverse[ROWS - 1]), 1e-4);
+    }
+}
+END_TEST
+
 /* Where bands do not reach from one participation to the next, norms add up by squares. */
 START_TEST(sensitivity_of_passes) {
-    struct gr_correlation c;
+    struct gr_correlation_matrix c;
     MUST(gr_correlation_create(20, &c));
     const struct gr_participation_limits once = {1000, 20, 1}, often = {1000, 20, 9};
     ck_assert_double_eq_tol(gr_correlation_sensitivity(&c, &often),
@@ -101,7 +124,7 @@ END_TEST
 /* ---- errors of running sums ----------------------------------------------------------------- */
 
 /* Of (running sums) C^-1, by forward substitution, a column at a time. */
-static double dense_error(const struct gr_correlation *c, int steps) {
+static double dense_error(const struct gr_correlation_matrix *c, int steps) {
     double square = 0;
     for (int column = 0; column < steps; column++) {
         double inverse[STEPS_MAX] = {0}, running = 0;
@@ -118,7 +141,7 @@ static double dense_error(const struct gr_correlation *c, int steps) {
 }
 
 START_TEST(errors) {
-    struct gr_correlation c, independent;
+    struct gr_correlation_matrix c, independent;
     MUST(gr_correlation_create(1, &independent));
     for (uint32_t bands = 1; bands < 70; bands = bands * 2 + 1) {
         const struct gr_participation_limits participation = {60, 20, 3};
@@ -141,7 +164,7 @@ START_TEST(errors_to_reach) {
                  {{500, 50, 10}, 25, 0.28},   {{500, 50, 10}, 50, 0.23},
                  {{1000, 100, 10}, 16, 0.32}, {{1000, 100, 10}, 100, 0.172}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct gr_correlation c;
+        struct gr_correlation_matrix c;
         MUST(gr_correlation_create(cases[i].bands, &c));
         ck_assert_double_eq_tol(gr_correlation_ratio(&c, &cases[i].participation), cases[i].ratio,
                                 0.006);
@@ -155,7 +178,7 @@ enum { N = 700, STEPS = 40 };
 static int64_t x[STEPS][N], z[STEPS][N], r[STEPS][N];
 
 /* Some x, z as the seed has it, and what is released. */
-static void run(const struct gr_correlation *c, double sigma) {
+static void run(const struct gr_correlation_matrix *c, double sigma) {
     struct gr_correlated_noise *noise;
     MUST(gr_correlated_noise_create(c, sigma, N, &noise));
     for (int t = 0; t < STEPS; t++) {
@@ -182,7 +205,7 @@ static const uint32_t some_bands[] = {1, 2, 5, 16, STEPS + 3};
  * that makes up for it, the same would be released. */
 START_TEST(function_of_what_is_noised) {
     for (size_t b = 0; b < sizeof some_bands / sizeof *some_bands; b++) {
-        struct gr_correlation c;
+        struct gr_correlation_matrix c;
         MUST(gr_correlation_create(some_bands[b], &c));
         run(&c, b % 2 ? 3 : 0x1p33);
         size_t wrong = 0;
@@ -203,7 +226,7 @@ END_TEST
 /* r / D - x is C^-1 z / D, up to the roundings, which add up to less than one unit. */
 START_TEST(inverse_of_the_matrix) {
     for (size_t b = 0; b < sizeof some_bands / sizeof *some_bands; b++) {
-        struct gr_correlation c;
+        struct gr_correlation_matrix c;
         double inverse[STEPS];
         MUST(gr_correlation_create(some_bands[b], &c));
         for (int t = 0; t < STEPS; t++) {
@@ -228,7 +251,7 @@ END_TEST
 /* The errors of running sums that come out are those that were said, within five deviations. */
 START_TEST(measured_errors) {
     for (size_t b = 0; b < sizeof some_bands / sizeof *some_bands; b++) {
-        struct gr_correlation c;
+        struct gr_correlation_matrix c;
         double square = 0;
         MUST(gr_correlation_create(some_bands[b], &c));
         run(&c, 1000);
@@ -247,7 +270,7 @@ END_TEST
 /* ---- state ---------------------------------------------------------------------------------- */
 
 static struct gr_correlated_noise *create(uint32_t bands, double sigma, size_t n) {
-    struct gr_correlation c;
+    struct gr_correlation_matrix c;
     struct gr_correlated_noise *noise;
     MUST(gr_correlation_create(bands, &c));
     MUST(gr_correlated_noise_create(&c, sigma, n, &noise));
@@ -257,7 +280,7 @@ static struct gr_correlated_noise *create(uint32_t bands, double sigma, size_t n
 /* A run that stops at each step goes on as if it had not. */
 START_TEST(kept_state) {
     for (size_t b = 0; b < sizeof some_bands / sizeof *some_bands; b++) {
-        struct gr_correlation c;
+        struct gr_correlation_matrix c;
         MUST(gr_correlation_create(some_bands[b], &c));
         run(&c, 100);
         struct gr_correlated_noise *noise = create(some_bands[b], 100, N);
@@ -313,7 +336,7 @@ END_TEST
 
 START_TEST(refused) {
     static const double bad[] = {0, -1, 0.49, 0x1.01p34, NAN, INFINITY};
-    struct gr_correlation c;
+    struct gr_correlation_matrix c;
     struct gr_correlated_noise *noise;
     MUST(gr_correlation_create(3, &c));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -325,6 +348,6 @@ START_TEST(refused) {
 }
 END_TEST
 
-RUN_TESTS("correlated noise", coefficients, sensitivities, sensitivity_of_passes, errors,
-          errors_to_reach, function_of_what_is_noised, inverse_of_the_matrix, measured_errors,
-          kept_state, bad_states, refused)
+RUN_TESTS("correlated noise", coefficients, sensitivities, inverse_is_small, sensitivity_of_passes,
+          errors, errors_to_reach, function_of_what_is_noised, inverse_of_the_matrix,
+          measured_errors, kept_state, bad_states, refused)
