@@ -529,6 +529,7 @@ struct gr_contribution {
     uint64_t examples; /* rows that it stands for; added up, and of no effect on the mean */
     double weight;     /* of the vectors in the mean: 0 to 2^60; taken as float32 */
     double steps;      /* of the silo's solver, 0 to 2^40; where they are added up */
+    int64_t tally;     /* added up beside the vectors as it is; |sum| < 2^62, noise of stages too */
     const char *pseudonym;
     /* ring16 only; of each vector, in units of it times weight. */
     union {
@@ -575,8 +576,9 @@ struct gr_public_grid {
     double noise;
 };
 /* Which words are at hand. */
+enum { GR_TALLY_RIDER = 1 }; /* place of the tallies among the riders */
 struct gr_stage_key {
-    bool riders;  /* examples, weight and steps, of 64 bits; not the vectors */
+    bool riders;  /* examples, tallies, weight and steps, of 64 bits; not the vectors */
     size_t at;    /* place of the first word in the sum, or among the riders */
     int exponent; /* a vector's words are in units of 2^exponent; riders: 0 */
 };
@@ -595,7 +597,8 @@ struct gr_stage {
     void *context;           /* borrowed */
     /* Of a removal, for rehearsals: some of it is off, on this rank at least. NULL: none. */
     void (*midway)(void *context);
-    bool stays; /* nothing is to be taken off: riders are as they were, and words have noise */
+    bool stays; /* nothing is to be taken off: riders are as they were but for noise in tallies,
+                 * and words have noise */
 };
 struct gr_aggregator_options {
     enum gr_encoding encoding;
@@ -645,6 +648,9 @@ gr_status gr_aggregate_add(struct gr_aggregator *aggregator, struct gr_contribut
 /* Not collective. Contributions from which on it takes less memory to add them as they come;
  * SIZE_MAX: that cannot be (ring16, combinations). */
 size_t gr_aggregate_many(const struct gr_aggregator *aggregator);
+/* Not collective, the same on all ranks, before contributions of a sum are added as they come. From
+ * now on a public grid has this clip_norm and noise; both > 0, or noise as it was 0. */
+void gr_aggregate_clip(struct gr_aggregator *aggregator, double clip_norm, double noise);
 /* Not collective. Of a public grid: its exponent for so many contributions, which is that of
  * gr_stage_key; and in *bound the most, in steps, of the L2 norm of a contribution's integers. */
 int gr_aggregate_exponent(const struct gr_aggregator *aggregator, uint32_t n_members,
@@ -697,6 +703,8 @@ gr_status gr_aggregate_unstage_together(struct gr_aggregator *aggregator,
 bool gr_aggregate_holds(const struct gr_aggregator *aggregator);
 /* Not collective. Rows that the total stands for. */
 uint64_t gr_aggregate_examples(const struct gr_aggregator *aggregator);
+/* Not collective. The sum of the tallies of a total that may be decoded. */
+int64_t gr_aggregate_tally(const struct gr_aggregator *aggregator);
 /* Not collective. The total, decoded or not, is of no further use. */
 void gr_aggregate_forget(struct gr_aggregator *aggregator);
 /*

@@ -167,15 +167,22 @@ bool gr_door_can_update(const struct gr_door *door);
 /* Not collective, behind gr_door_begin, and on all ranks. The sums of this work that follow leave
  * without masks, and the caller brings nothing of silos to them. */
 void gr_door_bare(struct gr_door *door);
+/* Standard deviations of noise. */
+struct gr_sum_deviations {
+    double update; /* in an element of a sum of updates, in units of update times weight; 0: none */
+    double tally;  /* in the sum of tallies; 0: none */
+};
 /*
- * Not collective, once, before all that follows, and the same on all ranks. Sums of updates get
- * noise of this standard deviation at least, in units of update times weight, on a public grid.
+ * Not collective, before all that follows, and the same on all ranks. Sums of updates get noise of
+ * these standard deviations at least, on a public grid.
  * GR_NOISE_ROOT: rank 0 adds it to what it brings, and no other rank ever has the sum without it.
  * GR_NOISE_SHARED: the parties of secure sums, each of variance deviation^2 / (threshold -
  * colluding): so there is enough of it without the colluding parties' shares.
  */
-void gr_door_set_noise(struct gr_door *door, enum gr_noise_place place, double deviation);
-/* Not collective. The standard deviation of all noise in a sum of all parties; 0: there is none. */
+void gr_door_set_noise(struct gr_door *door, enum gr_noise_place place,
+                       struct gr_sum_deviations deviations);
+/* Not collective. The standard deviation of all noise in an element of a sum of all parties, for
+ * gr_public_grid; 0: there is none. */
 double gr_door_noise(const struct gr_door *door);
 /* Not collective. GR_ERROR_CONFIG, the same on all ranks: the grid for n_members contributions is
  * too coarse for the noise, or for so many elements. */

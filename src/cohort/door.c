@@ -40,7 +40,7 @@ struct gr_door {
     bool digested;                        /* it is that of `update` */
     /* Noise of sums of updates. */
     enum gr_noise_place noise_place;
-    double deviation; /* of what one process adds, or one party; update times weight; 0: none */
+    struct gr_sum_deviations deviations; /* of what one process adds, or one party */
     struct gr_sum_noise noise;
     struct gr_door_charge charge;
 };
@@ -472,7 +472,7 @@ static gr_status write_updates(struct gr_door *door, const struct gr_contributio
              combined        ? "of each silo by itself, in slices, of %u silos"
              : door->masking ? "masked sum over %u silos%s"
                              : "plain sum over %u silos%s",
-             n_members, door->deviation > 0 ? ", with noise" : "");
+             n_members, door->deviations.update > 0 ? ", with noise" : "");
     return write_down(door, combined ? GR_RELEASE_UPDATE_SLICES : GR_RELEASE_UPDATE,
                       combined ? n_mine * n : n, n_mine * n * sizeof(float), digest, how);
 }
@@ -498,16 +498,18 @@ static uint32_t shares_of(const struct gr_door *door, uint32_t *needed) {
     return n;
 }
 
-void gr_door_set_noise(struct gr_door *door, enum gr_noise_place place, double deviation) {
+void gr_door_set_noise(struct gr_door *door, enum gr_noise_place place,
+                       struct gr_sum_deviations deviations) {
     uint32_t needed;
     door->noise_place = place;
     shares_of(door, &needed);
-    door->deviation = deviation / sqrt(needed);
+    door->deviations = (struct gr_sum_deviations){deviations.update / sqrt(needed),
+                                                  deviations.tally / sqrt(needed)};
 }
 
 double gr_door_noise(const struct gr_door *door) {
     uint32_t needed;
-    return door->deviation * sqrt(shares_of(door, &needed));
+    return door->deviations.update * sqrt(shares_of(door, &needed));
 }
 
 void gr_door_set_charge(struct gr_door *door, struct gr_door_charge charge) {
@@ -516,7 +518,7 @@ void gr_door_set_charge(struct gr_door *door, struct gr_door_charge charge) {
 
 /* A seed is drawn where no noise is added, too: it says that the sum is another. */
 static gr_status charge_sum(const struct gr_door *door) {
-    if (!(door->deviation > 0) || !door->charge.charge) return GR_OK;
+    if (!(door->deviations.update > 0) || !door->charge.charge) return GR_OK;
     return door->charge.charge(door->charge.context, door->round, door->noise.seed,
                                sizeof door->noise.seed);
 }
@@ -526,9 +528,9 @@ gr_status gr_door_check_noise(const struct gr_door *door, const struct gr_aggreg
                               uint32_t n_members, size_t n) {
     static const double least_steps = 64;
     uint64_t bound;
-    if (!(door->deviation > 0)) return GR_OK;
+    if (!(door->deviations.update > 0)) return GR_OK;
     const int exponent = gr_aggregate_exponent(aggregator, n_members, &bound);
-    const double steps = ldexp(door->deviation, -exponent), lift = sqrt((double)n) / 2;
+    const double steps = ldexp(door->deviations.update, -exponent), lift = sqrt((double)n) / 2;
     if (!(steps >= least_steps))
         return gr_fail(GR_ERROR_CONFIG,
                        "privacy.noise_multiplier: noise of %.3g steps of the grid of sums, allowed "
@@ -578,7 +580,7 @@ static void inject_midway(void *context) {
 }
 
 struct gr_stage gr_door_stage(struct gr_door *door) {
-    const bool passes = door->masking || door->deviation > 0;
+    const bool passes = door->masking || door->deviations.update > 0;
     return (struct gr_stage){
         .apply = passes ? pass_update : NULL, .context = door, .stays = !door->masking};
 }
@@ -623,7 +625,10 @@ static gr_status make_noise(struct gr_door *door, const struct gr_aggregator *ag
                                 : gr_comm_rank(comm) == 0;
     while (gr_comm_rank_of(comm, root) != 0)
         root++;
-    GR_TRY(gr_sum_noise_measure(&door->noise, ldexp(door->deviation * sqrt(shares), -exponent)));
+    GR_TRY(gr_sum_noise_measure(
+        &door->noise, (struct gr_sum_deviations){
+                          .update = ldexp(door->deviations.update * sqrt(shares), -exponent),
+                          .tally = door->deviations.tally * sqrt(shares)}));
     status = gr_sum_noise_draw(&door->noise, roster, root);
 out:
     return status;
@@ -643,7 +648,8 @@ static gr_status total_masked(struct gr_door *door, gr_status takes_part,
     door->digested = false;
     GR_TRY(gr_masked_begin(door->masking, &options, &door->update));
     gr_masked_fail(door->update, takes_part);
-    if (door->deviation > 0) gr_masked_fail(door->update, make_noise(door, aggregator, roster));
+    if (door->deviations.update > 0)
+        gr_masked_fail(door->update, make_noise(door, aggregator, roster));
     GR_TRY(gr_aggregate_total(aggregator, mine, n_mine, roster->n_members));
     status = gr_masked_agree(door->masking, gr_masked_status(door->update));
 out:
@@ -737,8 +743,9 @@ gr_status gr_release_update(struct gr_door *door, struct gr_aggregator *aggregat
         count(door, GR_RELEASE_UPDATE, n);
     }
     status = door->masking ? total_masked(door, takes_part, aggregator, mine, n_mine, roster)
-             : door->deviation > 0 ? total_noised(door, aggregator, mine, n_mine, roster)
-                                   : gr_aggregate_total(aggregator, mine, n_mine, n_members);
+             : door->deviations.update > 0
+                 ? total_noised(door, aggregator, mine, n_mine, roster)
+                 : gr_aggregate_total(aggregator, mine, n_mine, n_members);
     door->adding = false; /* where the sum has added them again, on another grid */
     return status;
 }

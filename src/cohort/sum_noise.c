@@ -4,13 +4,20 @@
 #include <sodium.h>
 #include <string.h>
 
-gr_status gr_sum_noise_measure(struct gr_sum_noise *noise, double steps) {
+static gr_status make_tables(double steps, struct gr_noise **out) {
+    gr_noise_free(*out);
+    *out = NULL;
+    return steps > 0 ? gr_noise_create(steps, out) : GR_OK;
+}
+
+gr_status gr_sum_noise_measure(struct gr_sum_noise *noise, struct gr_sum_deviations steps) {
     gr_status status = GR_OK;
-    if (noise->tables && noise->steps >= steps && noise->steps <= steps) return GR_OK;
-    gr_noise_free(noise->tables);
-    noise->tables = NULL;
-    if (steps > 0) status = gr_noise_create(steps, &noise->tables);
+    if (memcmp(&noise->steps, &steps, sizeof steps) == 0) return GR_OK;
+    noise->steps = (struct gr_sum_deviations){0}; /* what follows may fail */
+    GR_TRY(make_tables(steps.update, &noise->update));
+    GR_TRY(make_tables(steps.tally, &noise->tally));
     noise->steps = steps;
+out:
     return status;
 }
 
@@ -46,17 +53,24 @@ static void add_words(const int64_t *drawn, void *words, size_t width, size_t n)
     }
 }
 
+enum { TALLY_STREAM = -1 }; /* behind those of all blocks */
+
 /* Samples follow from the block that they are of, wherever a segment begins. */
 void gr_sum_noise_add(struct gr_sum_noise *noise, struct gr_stage_key key, void *words,
                       size_t width, size_t n) {
     int64_t drawn[GR_RING_BLOCK] = {0};
-    if (key.riders || !noise->tables) return;
-    gr_noise_add(noise->tables, noise->seed, key.at / GR_RING_BLOCK, drawn, n);
-    add_words(drawn, words, width, n);
+    if (key.riders && noise->tally) {
+        gr_noise_add(noise->tally, noise->seed, (uint64_t)TALLY_STREAM, drawn, 1);
+        add_words(drawn, (char *)words + GR_TALLY_RIDER * width, width, 1);
+    } else if (!key.riders && noise->update) {
+        gr_noise_add(noise->update, noise->seed, key.at / GR_RING_BLOCK, drawn, n);
+        add_words(drawn, words, width, n);
+    }
     sodium_memzero(drawn, sizeof drawn);
 }
 
 void gr_sum_noise_release(struct gr_sum_noise *noise) {
-    gr_noise_free(noise->tables);
+    gr_noise_free(noise->update);
+    gr_noise_free(noise->tally);
     sodium_memzero(noise, sizeof *noise);
 }

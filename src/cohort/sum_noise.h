@@ -17,22 +17,22 @@
 #include "privacy/noise.h"
 
 struct gr_sum_noise {
-    struct gr_noise *tables;               /* NULL: none yet; owned */
-    double steps;                          /* their standard deviation, in steps of the grid */
+    struct gr_sum_deviations steps;        /* of the tables; of updates in steps of the grid */
+    struct gr_noise *update, *tally;       /* NULL: this rank adds none; owned */
     bool drawn;                            /* for the sum of: */
     int root;                              /* slot of its rank 0 */
     unsigned char roster[GR_DIGEST_BYTES]; /* round and silos */
     unsigned char seed[GR_NOISE_SEED_BYTES];
 };
 
-/* Not collective. The tables of noise of `steps`, for this rank's part in a sum; 0: it adds none.
- */
-gr_status gr_sum_noise_measure(struct gr_sum_noise *noise, double steps) GR_CHECKED;
+/* Not collective. The tables for this rank's part in a sum; 0: it adds none. */
+gr_status gr_sum_noise_measure(struct gr_sum_noise *noise,
+                               struct gr_sum_deviations steps) GR_CHECKED;
 /* Not collective. The seed for a sum over the roster, with `root` as rank 0: that of the sum before
  * where both are the same. */
 gr_status gr_sum_noise_draw(struct gr_sum_noise *noise, const struct gr_roster *roster,
                             int root) GR_CHECKED;
-/* Not collective. Adds to n words of the sum, of one block; nothing to riders. */
+/* Not collective. Adds to n words of the sum, of one block, or to the tallies among its riders. */
 void gr_sum_noise_add(struct gr_sum_noise *noise, struct gr_stage_key key, void *words,
                       size_t width, size_t n);
 /* Not collective. */

@@ -748,6 +748,10 @@ uint64_t gr_aggregate_examples(const struct gr_aggregator *aggregator) {
     return aggregator->examples;
 }
 
+int64_t gr_aggregate_tally(const struct gr_aggregator *aggregator) {
+    return aggregator->tally;
+}
+
 void gr_aggregate_forget(struct gr_aggregator *aggregator) {
     aggregator->held = false;
 }

@@ -34,7 +34,7 @@ struct gr_between_trials {
 /* Numbers of each contribution that are added up beside the vectors. */
 enum {
     GR_RIDER_EXAMPLES,
-    GR_RIDER_WEIGHT,
+    GR_RIDER_WEIGHT = GR_TALLY_RIDER + 1,
     GR_RIDER_STEPS = GR_RIDER_WEIGHT + GR_REAL_WORDS,
     GR_SUM_RIDERS = GR_RIDER_STEPS + GR_REAL_WORDS
 };
@@ -73,6 +73,7 @@ struct gr_aggregator {
     double total_weight, total_steps; /* steps times weights */
     bool steps;                       /* are added up */
     uint64_t examples;
+    int64_t tally;
     struct gr_stage stage; /* apply NULL: there is none */
     bool staged;           /* the total is as stages have left it, but for: */
     bool clear_riders;

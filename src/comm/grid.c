@@ -138,6 +138,7 @@ static gr_status find_exponents(const struct gr_sum *call) {
 /* Numbers added up beside the vectors: behind the riders those of each rank. */
 enum {
     EXAMPLES = GR_RIDER_EXAMPLES,
+    TALLY = GR_TALLY_RIDER,
     WEIGHT = GR_RIDER_WEIGHT,
     STEPS = GR_RIDER_STEPS,
     MEMBERS = GR_SUM_RIDERS,
@@ -156,6 +157,7 @@ static gr_status ride(const struct gr_sum *call, const struct gr_contribution *f
                               ? (double)gr_sum_capped(aggregator, from->weight)
                               : (double)gr_sum_weight(from);
     sums[EXAMPLES] += (int64_t)from->examples;
+    sums[TALLY] += from->tally;
     if (!gr_real_add(sums + WEIGHT, weight) ||
         (aggregator->steps && !gr_real_add(sums + STEPS, weight * from->steps)))
         return gr_fail(GR_ERROR_INTERNAL, "%s: weight or steps out of range", from->pseudonym);
@@ -181,7 +183,7 @@ static bool is_within(const int64_t *words, double most) {
 /*
  * What a site brings to the sum of the weights: its silos are those of the roster, a failure would
  * have made it leave, and the way is the coordinator's to choose. Riders that have passed a stage
- * are of any value.
+ * are of any value; tallies come with one that hides them, or not at all.
  */
 static bool are_riders(const struct gr_comm *comm, int slot, const void *values, size_t n) {
     const struct gr_sum *call = comm->exchanged;
@@ -192,7 +194,7 @@ static bool are_riders(const struct gr_comm *comm, int slot, const void *values,
     if (!gr_link_has_members(comm->link, gr_comm_party(comm, slot), sums[MEMBERS])) return false;
     if (call->aggregator->stage.apply && !call->aggregator->stage.stays) return true;
     const double most = weight_max * call->n_members;
-    return sums[EXAMPLES] >= 0 && sums[EXAMPLES] <= (int64_t)1 << 60 &&
+    return sums[EXAMPLES] >= 0 && sums[EXAMPLES] <= (int64_t)1 << 60 && sums[TALLY] == 0 &&
            is_within(sums + WEIGHT, most) &&
            is_within(sums + STEPS, ldexp(most, STEPS_MAX_EXPONENT));
 }
@@ -259,6 +261,7 @@ gr_status gr_sum_take_riders(struct gr_aggregator *aggregator) {
         !is_within(riders + STEPS, ldexp(most, STEPS_MAX_EXPONENT)))
         return gr_fail(GR_ERROR_INTERNAL, "rows, weights or steps of a sum that are none");
     aggregator->examples = (uint64_t)riders[EXAMPLES];
+    aggregator->tally = riders[TALLY];
     aggregator->total_weight = (double)gr_real_value(riders + WEIGHT);
     aggregator->total_steps = (double)gr_real_value(riders + STEPS);
     return GR_OK;

@@ -146,6 +146,11 @@ int16_t gr_sum_public_exponent(const struct gr_aggregator *aggregator, uint32_t 
     return (int16_t)(of_largest - of_bound + (mantissa > of_all));
 }
 
+void gr_aggregate_clip(struct gr_aggregator *aggregator, double clip_norm, double noise) {
+    aggregator->grid.clip_norm = clip_norm;
+    aggregator->grid.noise = noise;
+}
+
 int gr_aggregate_exponent(const struct gr_aggregator *aggregator, uint32_t n_members,
                           uint64_t *bound) {
     const double largest = aggregator->grid.clip_norm * aggregator->grid.weight_max;

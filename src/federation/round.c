@@ -46,7 +46,8 @@ gr_status gr_round_create(struct gr_federation *f) {
     struct gr_door *door = gr_cohort_door(f->cohort);
     if (f->config->privacy.unit == GR_PRIVACY_SILO)
         gr_door_set_noise(door, f->config->privacy.noise,
-                          f->config->privacy.noise_multiplier * f->config->privacy.clip_norm);
+                          (struct gr_sum_deviations){.update = f->config->privacy.noise_multiplier *
+                                                               f->config->privacy.clip_norm});
     const struct gr_aggregator_options options = {
         .encoding = f->config->aggregation.encoding,
         .grid = {.clip_norm = f->config->aggregation.clip_norm,

@@ -13,7 +13,7 @@
 
 #include "parallel.h"
 
-enum { SILOS = 6, VECTORS = 2, CASES = 5, RIDERS = 9 };
+enum { SILOS = 6, VECTORS = 2, CASES = 5, RIDERS = 10 };
 
 static const size_t elements = 2 * GR_RING_BLOCK + 4500;
 

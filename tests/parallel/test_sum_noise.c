@@ -15,7 +15,7 @@
 #include "cohort/cohort_parts.h"
 #include "cohort/sum_noise.h"
 
-enum { SILOS = 8, SIZE = 20000 };
+enum { SILOS = 8, SIZE = 20000, TALLY = 1 << 19 };
 
 static const char plain_text[] =
     "run: {rounds: 1}\n"
@@ -55,12 +55,14 @@ struct asked {
     double deviation;
     const char *more; /* lines of the config */
     int shift;        /* of the silos' ranks */
+    double tally;     /* deviation of the noise in tallies */
+    size_t size;      /* of an update */
 };
 
 static int work_begin(struct work *work, struct gr_comm *comm, const struct asked *asked) {
     int bad = 0;
     char text[1024];
-    const size_t size = SIZE;
+    const size_t size = asked->size;
     *work = (struct work){.comm = comm};
     snprintf(text, sizeof text, "%s%s", plain_text, asked->more);
     EXPECT(gr_config_parse("t.yaml", text, strlen(text), NULL, 0, &work->config) == GR_OK);
@@ -73,12 +75,14 @@ static int work_begin(struct work *work, struct gr_comm *comm, const struct aske
     work->cohort.comm = comm;
     work->cohort.config = work->config;
     EXPECT(gr_layout_append(&work->layout, "all", 1, &size) == GR_OK);
-    EXPECT(gr_allocate(size, sizeof(float), "update", &work->update) == GR_OK);
-    EXPECT(gr_allocate(size, sizeof(float), "mean", &work->mean) == GR_OK);
-    EXPECT(gr_allocate_zero(size, sizeof(float), "mean", &work->before) == GR_OK);
+    const size_t room = work->layout.size; /* size, and zeros */
+    EXPECT(gr_allocate_zero(room, sizeof(float), "update", &work->update) == GR_OK);
+    EXPECT(gr_allocate_zero(room, sizeof(float), "mean", &work->mean) == GR_OK);
+    EXPECT(gr_allocate_zero(room, sizeof(float), "mean", &work->before) == GR_OK);
     for (size_t i = 0; i < size; i++)
         work->update[i] = 0x1p-10F;
-    gr_door_set_noise(work->cohort.door, asked->place, asked->deviation);
+    gr_door_set_noise(work->cohort.door, asked->place,
+                      (struct gr_sum_deviations){asked->deviation, asked->tally});
     gr_door_set_charge(work->cohort.door, (struct gr_door_charge){charge, work});
     const struct gr_aggregator_options options = {
         .grid = {.clip_norm = 2,
@@ -112,14 +116,17 @@ static gr_status open_sum(struct work *work, uint32_t round, uint32_t n) {
     for (uint32_t s = 0; s < n; s++) {
         gr_flags_set(&work->roster.member, s, GR_PRESENT);
         if (work->host_of[s] == gr_comm_rank(work->comm))
-            mine[n_mine++] = (struct gr_contribution){
-                .update = work->update, .silo = s, .weight = 1, .pseudonym = "silo"};
+            mine[n_mine++] = (struct gr_contribution){.update = work->update,
+                                                      .silo = s,
+                                                      .weight = 1,
+                                                      .tally = TALLY,
+                                                      .pseudonym = "silo"};
     }
     work->roster.round = round;
     work->roster.n_members = n;
     gr_door_trained(work->cohort.door, round, (unsigned char[GR_DIGEST_BYTES]){0});
-    GR_TRY(
-        gr_release_update(work->cohort.door, work->aggregator, mine, n_mine, &work->roster, SIZE));
+    GR_TRY(gr_release_update(work->cohort.door, work->aggregator, mine, n_mine, &work->roster,
+                             work->layout.size));
     GR_TRY(gr_comm_agree(work->comm, GR_OK));
     status = gr_release_open(&work->cohort, work->aggregator, true, false);
 out:
@@ -193,7 +200,7 @@ static int by_root(struct gr_comm *found) {
     (void)found;
     for (uint32_t group = 0; group < 3; group++)
         for (int shift = 0; shift < 2; shift++) {
-            const struct asked asked = {GR_NOISE_ROOT, 3, "", shift};
+            const struct asked asked = {GR_NOISE_ROOT, 3, "", shift, 0, SIZE};
             const struct gr_comm_options options = {.ranks_per_node = group};
             struct gr_comm *comm = NULL;
             struct work work;
@@ -216,7 +223,7 @@ static int in_shares(struct gr_comm *comm) {
                                        "secure: {aggregation: true, threshold: 7, colluding: 5}\n"};
     static const double shares[] = {6, 5, 2};
     for (int c = 0; c < 3; c++) {
-        const struct asked asked = {GR_NOISE_SHARED, 3, more[c], c % 2};
+        const struct asked asked = {GR_NOISE_SHARED, 3, more[c], c % 2, 0, SIZE};
         const double deviation = 3 * sqrt(SILOS / shares[c]);
         struct work work;
         bad += work_begin(&work, comm, &asked);
@@ -230,11 +237,40 @@ static int in_shares(struct gr_comm *comm) {
 /* Behind masks rank 0 adds all of it. */
 static int by_root_masked(struct gr_comm *comm) {
     int bad = 0;
-    const struct asked asked = {GR_NOISE_ROOT, 3, "secure: {aggregation: true}\n", 1};
+    const struct asked asked = {GR_NOISE_ROOT, 3, "secure: {aggregation: true}\n", 1, 0, SIZE};
     struct work work;
     bad += work_begin(&work, comm, &asked);
     bad += sums_in_turn(&work, 3);
     work_end(&work);
+    return bad;
+}
+
+/* Tallies of 1 << 19 in many sums: noise of its own, that of all shares; without noise they are a
+ * sum. */
+static int in_tallies(struct gr_comm *comm) {
+    static const struct asked asked[] = {
+        {GR_NOISE_ROOT, 3, "", 1, 1e6, 8},
+        {GR_NOISE_SHARED, 3, "secure: {aggregation: true, threshold: 7, colluding: 5}\n", 0, 1e6,
+         8},
+        {GR_NOISE_ROOT, 3, "", 0, 0, 8}};
+    static const uint32_t sums[] = {1000, 200, 100}; /* a masked one takes longer */
+    int bad = 0;
+    for (int c = 0; c < 3; c++) {
+        const double variance = asked[c].tally * asked[c].tally * (c == 1 ? SILOS / 2.0 : 1);
+        double sum = 0, squares = 0;
+        struct work work;
+        bad += work_begin(&work, comm, &asked[c]);
+        for (uint32_t round = 1; round <= sums[c] && bad == 0; round++) {
+            EXPECT(open_sum(&work, round, SILOS) == GR_OK);
+            const double x = (double)(gr_aggregate_tally(work.aggregator) - SILOS * TALLY);
+            sum += x;
+            squares += x * x;
+        }
+        EXPECT(fabs(sum) <= 6 * sqrt(variance * sums[c]));
+        EXPECT(c == 2 ? !(squares > 0)
+                      : fabs(squares / (variance * sums[c]) - 1) <= 6 * sqrt(2.0 / sums[c]));
+        work_end(&work);
+    }
     return bad;
 }
 
@@ -243,7 +279,7 @@ static int not_charged(struct gr_comm *comm) {
     int bad = 0;
     static const char *const more[] = {"", "secure: {aggregation: true}\n"};
     for (int c = 0; c < 2; c++) {
-        const struct asked asked = {c ? GR_NOISE_SHARED : GR_NOISE_ROOT, 3, more[c], 0};
+        const struct asked asked = {c ? GR_NOISE_SHARED : GR_NOISE_ROOT, 3, more[c], 0, 0, SIZE};
         struct work work;
         bad += work_begin(&work, comm, &asked);
         work.full = gr_comm_rank(comm) == gr_comm_size(comm) - 1;
@@ -258,7 +294,7 @@ static int without(struct gr_comm *comm) {
     int bad = 0;
     static const char *const more[] = {"", "secure: {aggregation: true}\n"};
     for (int c = 0; c < 2; c++) {
-        const struct asked asked = {GR_NOISE_ROOT, 0, more[c], 0};
+        const struct asked asked = {GR_NOISE_ROOT, 0, more[c], 0, 0, SIZE};
         struct work work;
         bad += work_begin(&work, comm, &asked);
         bad += take_sum(&work, 1, SILOS);
@@ -275,7 +311,7 @@ static int without(struct gr_comm *comm) {
 static int too_coarse(struct gr_comm *comm) {
     int bad = 0;
     struct work work;
-    struct asked asked = {GR_NOISE_ROOT, 3, "", 0};
+    struct asked asked = {GR_NOISE_ROOT, 3, "", 0, 0, SIZE};
     bad += work_begin(&work, comm, &asked);
     EXPECT(gr_door_check_noise(work.cohort.door, work.aggregator, SILOS, SIZE) == GR_OK);
     EXPECT_EQUAL(gr_door_check_noise(work.cohort.door, work.aggregator, SILOS, (size_t)1 << 50),
@@ -292,5 +328,5 @@ static int too_coarse(struct gr_comm *comm) {
 }
 
 PARALLEL_MAIN({"by rank 0", by_root}, {"in shares", in_shares},
-              {"by rank 0, behind masks", by_root_masked}, {"not charged", not_charged},
-              {"without noise", without}, {"too coarse", too_coarse})
+              {"by rank 0, behind masks", by_root_masked}, {"in tallies", in_tallies},
+              {"not charged", not_charged}, {"without noise", without}, {"too coarse", too_coarse})
