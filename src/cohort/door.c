@@ -16,6 +16,7 @@
 #include "cohort/cohort_parts.h"
 #include "cohort/masked_page.h"
 #include "cohort/sum_noise.h"
+#include "privacy/sensitivity.h"
 #include "store/lanes.h"
 
 struct gr_door {
@@ -526,16 +527,15 @@ static gr_status charge_sum(const struct gr_door *door) {
 /* Where rounding lifts the norm of an update it is cut by as much; that is to be little. */
 gr_status gr_door_check_noise(const struct gr_door *door, const struct gr_aggregator *aggregator,
                               uint32_t n_members, size_t n) {
-    static const double least_steps = 64;
     uint64_t bound;
     if (!(door->deviations.update > 0)) return GR_OK;
     const int exponent = gr_aggregate_exponent(aggregator, n_members, &bound);
     const double steps = ldexp(door->deviations.update, -exponent), lift = sqrt((double)n) / 2;
-    if (!(steps >= least_steps))
+    if (!(steps >= GR_NOISE_STEPS_MIN))
         return gr_fail(GR_ERROR_CONFIG,
                        "privacy.noise_multiplier: noise of %.3g steps of the grid of sums, allowed "
                        "at least %g: a larger one, aggregation.encoding ring64, or fewer silos",
-                       steps, least_steps);
+                       steps, GR_NOISE_STEPS_MIN);
     if (!((double)bound >= 16 * lift))
         return gr_fail(GR_ERROR_CONFIG,
                        "privacy.clip_norm: %llu steps of the grid of sums, allowed at least %.0f "

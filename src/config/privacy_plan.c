@@ -41,18 +41,26 @@ struct gr_privacy_plan gr_privacy_plan_of(const struct gr_config *config) {
         .round = {.noise_multiplier = privacy->noise_multiplier, .sampling = 1, .count = 1},
         .sums = 1,
         .rounds = config->run.rounds};
-    /* The norm of a silo's update is bounded exactly, on its grid; the silos of a round are drawn
-     * in public, which hides nobody. */
-    if (privacy->unit != GR_PRIVACY_SILO) plan_steps(config, &plan);
+    /* The silos of a round are drawn in public, which hides nobody. */
+    if (privacy->unit != GR_PRIVACY_SILO)
+        plan_steps(config, &plan);
+    else
+        plan.round.noise_multiplier /= GR_PRIVATE_SILO_SENSITIVITY;
     return plan;
 }
 
 gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_parameters,
                                   struct gr_privacy_plan *plan) {
     struct gr_noise *noise;
-    const double sigma = config->privacy.noise_multiplier * GR_PRIVATE_SUM_STEPS;
+    const bool silo = config->privacy.unit == GR_PRIVACY_SILO;
+    const double sigma =
+        silo ? GR_NOISE_STEPS_MIN : config->privacy.noise_multiplier * GR_PRIVATE_SUM_STEPS;
+    const uint32_t shares =
+        config->privacy.noise == GR_NOISE_SHARED ? gr_secure_parties(config) : 1;
     const gr_status status = gr_noise_create(sigma, &noise);
-    if (status == GR_OK) plan->round.delta_added = gr_noise_delta(noise, n_parameters);
+    if (status == GR_OK)
+        plan->round.delta_added =
+            gr_noise_delta(noise, n_parameters) * (silo ? (double)GR_NOISE_DELTAS_MAX * shares : 1);
     gr_noise_free(noise);
     return status;
 }

@@ -22,4 +22,19 @@ enum {
     GR_PRIVATE_GROUP_ROWS = 48           /* expected in a group */
 };
 
+/*
+ * A sum over silos: the integers of an update keep the clip norm exactly, whatever was rounded. Its
+ * noise, or each share of it, is at least so many steps wide. A sum of shares is told from the
+ * discrete Gaussian distribution of their variance by gr_noise_ripple(GR_NOISE_STEPS_MIN / sqrt(2))
+ * for each share and sample (Kairouz, Liu, Steinke 2021, arXiv:2102.06387, theorem 9), which is
+ * less than 1e-17000. That distribution is a processing of a continuous one (gr_noise_continuous),
+ * of which a share has all but 0.06 %. So the noise multiplier that is accounted for is the one
+ * that was asked for divided by GR_PRIVATE_SILO_SENSITIVITY.
+ */
+#define GR_NOISE_STEPS_MIN          64.0
+#define GR_PRIVATE_SILO_SENSITIVITY 1.001
+/* Times gr_noise_delta of noise of GR_NOISE_STEPS_MIN steps: that of noise of any more, which is
+ * put together of up to four samples that are each as far off. */
+enum { GR_NOISE_DELTAS_MAX = 5 };
+
 #endif
