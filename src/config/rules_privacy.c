@@ -81,6 +81,11 @@ static void check_mechanism(const struct gr_rule_context *r) {
         REFUSE(r, "privacy.adjacency",
                "found replace, allowed add_remove or zero_out with privacy.sampling poisson: no "
                "pair of distributions is proven to be the worst one");
+    if (!silo && config->model.compute != GR_COMPUTE_FLOAT32 && gr_rule_sound(r, "model.compute"))
+        REFUSE(r, "model.compute",
+               "found %s, allowed only float32 " WITH
+               " %s: a gradient whose factors are rounded once more may be longer than the clip",
+               gr_compute_text(config->model.compute), unit);
     if (!silo && config->train.batch_size != privacy->expected_batch &&
         gr_rule_sound(r, "train.batch_size") && gr_rule_sound(r, "privacy.expected_batch"))
         REFUSE(r, "train.batch_size", "found %u, allowed only %u (privacy.expected_batch)",

@@ -140,6 +140,7 @@ refused sizes --set round.sampling=size --set round.share_sizes=true --set round
 refused fedsgd --set strategy.name=fedsgd 'strategy.name: found fedsgd'
 refused scale --set preprocess.scale=standardise 'columns\[0\].scale: found standardise, allowed none or min_max'
 refused batch --set train.batch_size=16 'train.batch_size: found 16, allowed only 24 (privacy.expected_batch)'
+refused bfloat16 --set model.compute=bfloat16 'model.compute: found bfloat16, allowed only float32 with privacy.unit row'
 refused delta --set privacy.budget.delta=0.01 'privacy.budget.delta: found 0.01, allowed up to 1 / privacy.expected_units'
 refused replace --set privacy.adjacency=replace 'privacy.adjacency: found replace, allowed add_remove or zero_out with privacy.sampling poisson'
 refused noise --set privacy.noise_multiplier=0 'privacy.noise_multiplier: found 0, allowed 0.05 to 1000'
