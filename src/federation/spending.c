@@ -23,11 +23,17 @@ struct gr_spending {
     uint32_t last_round; /* that fits the budget of every silo */
     double before;       /* the most that earlier runs have spent of any silo: epsilon */
     double total;        /* with the rounds of this run that fit */
+    /* Of sums over silos: one that a loss has ended may be taken again as another. */
+    uint64_t fit;                        /* of this rank's silos, from now on */
+    uint64_t taken, again;               /* on this run's way; of rounds that had one before */
+    unsigned char last[GR_DIGEST_BYTES]; /* of the secret of the last */
+    uint32_t last_of;                    /* its round */
 };
 
 /* What is to come of silos' tables, of each where it is least or most. */
 struct outlook {
     uint64_t rounds;      /* that fit */
+    uint64_t sums;        /* that fit, should some be taken again */
     double before, total; /* epsilon: spent, and with these rounds */
 };
 
@@ -124,6 +130,9 @@ static struct gr_private_rounds rounds_behind(const struct gr_federation *f,
                                       .delta = f->config->privacy.budget.delta};
 }
 
+/* Sums that are looked for beyond twice the rounds: losses may ask for so many more. */
+enum { AGAIN = 100 };
+
 /* The rounds that fit one silo's budget, and what earlier runs have spent. */
 static gr_status find_rounds(struct gr_federation *f, size_t local, const struct silo_past *spent,
                              struct outlook *out) {
@@ -134,11 +143,12 @@ static gr_status find_rounds(struct gr_federation *f, size_t local, const struct
     const struct gr_private_rounds ahead = rounds_behind(f, &spent->history);
     struct gr_epsilon epsilon = {0};
     gr_status status = GR_OK;
-    *out = (struct outlook){.rounds = left};
+    *out = (struct outlook){.rounds = left, .sums = UINT64_MAX};
     if (any) GR_TRY(gr_accounting_epsilon(&spent->history, budget->delta, &epsilon));
     out->before = epsilon.upper;
     if (budget->epsilon > 0 && left > 0)
-        GR_TRY(gr_budget_rounds(&ahead, budget->epsilon, left, &out->rounds));
+        GR_TRY(gr_budget_rounds(&ahead, budget->epsilon, 2 * left + AGAIN, &out->sums));
+    out->rounds = out->sums < left ? out->sums : left;
     if (out->rounds < left && budget->on_exhausted == GR_EXHAUSTED_REFUSE)
         return refuse_budget(f, f->data->local[local].pseudonym, out, left);
     if (any && out->rounds > 0) GR_TRY(gr_budget_account(&ahead, out->rounds, &epsilon));
@@ -150,7 +160,7 @@ out:
 static gr_status find_all_rounds(struct gr_federation *f, struct outlook *all) {
     gr_status status = GR_OK;
     struct silo_past last = {.history = {.n = SIZE_MAX}}, spent = {0};
-    struct outlook own = {.rounds = UINT64_MAX};
+    struct outlook own = {.rounds = UINT64_MAX, .sums = UINT64_MAX};
     for (size_t i = 0; i < f->data->n_local; i++) {
         if (f->data->local[i].unusable != GR_OK) continue;
         GR_TRY(spent_of(f, i, &spent));
@@ -158,6 +168,7 @@ static gr_status find_all_rounds(struct gr_federation *f, struct outlook *all) {
         last = spent;
         last.history.events = last.event;
         all->rounds = own.rounds < all->rounds ? own.rounds : all->rounds;
+        all->sums = own.sums < all->sums ? own.sums : all->sums;
         all->before = fmax(all->before, own.before);
         all->total = fmax(all->total, own.total);
     }
@@ -183,13 +194,28 @@ static gr_status agree_rounds(struct gr_federation *f, const struct outlook *all
 
 /* A gr_door_charge's: a sum over silos is charged to each of them that is in it. */
 static gr_status charge_sum(void *context, uint32_t round, const unsigned char *secret, size_t n) {
-    (void)round; /* the contributions' */
-    return gr_training_charge(context, secret, n);
+    struct gr_federation *f = context;
+    struct gr_spending *spending = f->spending;
+    unsigned char digest[GR_DIGEST_BYTES];
+    gr_digest_of(secret, n, digest);
+    if (memcmp(digest, spending->last, sizeof digest) != 0) {
+        if (spending->taken == spending->fit)
+            return gr_fail(GR_ERROR_POLICY,
+                           "privacy.budget: round %u: its sum is to be taken again after a loss, "
+                           "and no further one fits an epsilon of %g at a delta of %g",
+                           round, f->config->privacy.budget.epsilon,
+                           f->config->privacy.budget.delta);
+        spending->taken++;
+        spending->again += round == spending->last_of;
+        spending->last_of = round;
+        memcpy(spending->last, digest, sizeof digest);
+    }
+    return gr_training_charge(f, secret, n);
 }
 
 gr_status gr_spending_begin(struct gr_federation *f, const char *run_id) {
     gr_status status = GR_OK, mine = GR_OK;
-    struct outlook all = {.rounds = UINT64_MAX};
+    struct outlook all = {.rounds = UINT64_MAX, .sums = UINT64_MAX};
     if (!f->spending) return GR_OK;
     snprintf(f->spending->run, sizeof f->spending->run, "%s", run_id);
     gr_door_set_charge(gr_cohort_door(f->cohort), (struct gr_door_charge){charge_sum, f});
@@ -197,6 +223,8 @@ gr_status gr_spending_begin(struct gr_federation *f, const char *run_id) {
         mine = open_ledger(f, i);
     if (mine == GR_OK) mine = find_all_rounds(f, &all);
     GR_TRY(gr_comm_agree(f->comm, mine));
+    f->spending->fit = all.sums;
+    f->spending->taken = 0;
     GR_TRY(agree_rounds(f, &all));
     if (f->spending->last_round == gr_server_rounds(f->server) &&
         f->config->run.rounds > f->spending->last_round)
@@ -246,7 +274,7 @@ gr_status gr_spending_account(const struct gr_federation *f, struct gr_privacy_a
                                        .total = spending->total};
     const struct gr_privacy_history none = {.adjacency = spending->plan.adjacency};
     const struct gr_private_rounds all = rounds_behind(f, &none);
-    const gr_status status = gr_budget_account(&all, rounds, &epsilon);
+    const gr_status status = gr_budget_account(&all, rounds + spending->again, &epsilon);
     out->lower = epsilon.lower;
     out->upper = epsilon.upper;
     out->renyi = epsilon.renyi;

@@ -65,6 +65,35 @@ check "rounds have the noise of seven" noise "$(awk 'BEGIN {print 5 * sqrt(7 / 6
 check "batches of any size" on 3 root.yaml --set train.batch_size=1000 --set data.synthetic.minimum_rows=1500 --set data.synthetic.maximum_rows=1600
 check "have it as well" noise 5
 
+# ---- ledger and budget ----------------------------------------------------------------------------------
+# Four rounds of 4.995 C fit the budget and hardly more. What anybody may have read is charged to all who
+# were in it, so a sum that is taken again over fewer is one more; behind masks it is not, as it was not opened.
+epsilon=$("$GRANARY" privacy epsilon --noise-multiplier 4.99 --steps 4 --delta 0.01 | sed -n 's/^epsilon \([0-9.]*\).*/\1/p')
+five=$("$GRANARY" privacy epsilon --noise-multiplier 4.99 --steps 5 --delta 0.01 | sed -n 's/^epsilon \([0-9.]*\).*/\1/p')
+folders=$(seq -s, -f '{directory: own%g}' 0 7)
+entries() { grep -c '"entry":' "own$1/privacy-ledger"; }
+# upper: of the epsilon that the manifest tells.
+upper() { sed -n 's/^ *"epsilon_upper": \([0-9.]*\).*/\1/p' run/manifest.json; }
+near() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a > b - 0.01 && a < b + 0.01) }' || { echo "  '$1' is not near '$2'"; return 1; }; }
+own() { on "$@" --set "silos=[$folders]" --set "privacy.budget.epsilon=$epsilon"; }
+rm -rf own?
+check "a run with ledgers" own 4 root.yaml
+check "four sums were charged" equal "$(entries 0) $(entries 7)" "4 4"
+check "the manifest tells of four" near "$(upper)" "$epsilon"
+check "and no more fit" exits 77 "$GRANARY" run -n 4 root.yaml --quiet --restarts 0 --run more --set "silos=[$folders]" --set "privacy.budget.epsilon=$epsilon"
+rm -rf own?
+check "rank 0 is lost in a sum" exits 77 "$GRANARY" run -n 4 root.yaml --quiet --restarts 0 --run spent --set "silos=[$folders]" --set "privacy.budget.epsilon=$epsilon" \
+    --set 'faults=[{kind: kill, silo: 0, round: 2, point: aggregate}]'
+check "which takes one more, so that the last does not fit" says "no further one fits an epsilon of"
+check "in no ledger are more than four" equal "$(entries 0) $(entries 7)" "1 4"
+rm -rf own?
+check "with a greater budget" on 4 root.yaml --set "silos=[$folders]" --set "privacy.budget.epsilon=9" --set 'faults=[{kind: kill, silo: 0, round: 2, point: aggregate}]'
+check "the lost silo has given one, the others five" equal "$(entries 0) $(entries 7)" "1 5"
+check "the manifest tells of five" near "$(upper)" "$five"
+rm -rf own?
+check "a party is lost before its masked sum is opened" on 8 shared.yaml --set "silos=[$folders]" --set "privacy.budget.epsilon=9" --set 'faults=[{kind: kill, silo: 5, round: 2, point: seal}]'
+check "which nobody has read" equal "$(entries 5) $(entries 7)" "1 4"
+
 # ---- what a table does not tell -------------------------------------------------------------------------
 check "an update that is not finite" on 3 root.yaml --set 'faults=[{kind: nan, silo: 3, round: 2}]'
 check "counts as none" equal "$(grep -c '"participants":8,' run/metrics.jsonl)" 4
