@@ -569,6 +569,20 @@ enum gr_noise_place { GR_NOISE_WORDS(GR_VALUE) };
     WORD(GR_PRIVATE_SAMPLING_FIXED, "fixed")
 enum gr_private_sampling { GR_PRIVATE_SAMPLING_WORDS(GR_VALUE) };
 
+#define GR_CORRELATED_WORDS(WORD)                                                                  \
+    WORD(GR_CORRELATED_NONE, "none")                                                               \
+    WORD(GR_CORRELATED_BANDED, "banded")
+enum gr_correlated { GR_CORRELATED_WORDS(GR_VALUE) };
+
+#define GR_CORRELATION_KEYS(X, in)                                                                 \
+    /* banded: the noise of a step takes back some of that of the steps before it in a round. */   \
+    X##_ONE_OF(in, type, gr_correlated, GR_CORRELATED_WORDS, "none", DECIDES)                      \
+    /* Steps whose noise hangs together, this one included. */                                     \
+    X##_WHOLE(in, bands, "0", DECIDES, 0, 1024)
+struct gr_correlation_config {
+    GR_CORRELATION_KEYS(GR_MEMBER, )
+};
+
 #define GR_EXHAUSTED_WORDS(WORD)                                                                   \
     WORD(GR_EXHAUSTED_REFUSE, "refuse")                                                            \
     WORD(GR_EXHAUSTED_STOP, "stop")
@@ -602,6 +616,8 @@ struct gr_budget_config {
     /* Of rows and persons: how many a silo has, as everybody may know. poisson: each is in a      \
      * step with probability expected_batch / expected_units; fixed: the places of a pass. */      \
     X##_WHOLE(in, expected_units, "0", DECIDES, 0, UINT32_MAX)                                     \
+    /* Of fixed sampling. */                                                                       \
+    X##_SECTION(in, correlation, gr_correlation_config, GR_CORRELATION_KEYS)                       \
     X##_SECTION(in, budget, gr_budget_config, GR_BUDGET_KEYS)
 struct gr_privacy_config {
     GR_PRIVACY_KEYS(GR_MEMBER, )
@@ -838,6 +854,7 @@ struct gr_config {
     LIST(gr_aggregation_config, GR_AGGREGATION_KEYS)                                               \
     LIST(gr_secure_config, GR_SECURE_KEYS)                                                         \
     LIST(gr_budget_config, GR_BUDGET_KEYS)                                                         \
+    LIST(gr_correlation_config, GR_CORRELATION_KEYS)                                               \
     LIST(gr_privacy_config, GR_PRIVACY_KEYS)                                                       \
     LIST(gr_evaluate_config, GR_EVALUATE_KEYS)                                                     \
     LIST(gr_stop_config, GR_STOP_KEYS)                                                             \

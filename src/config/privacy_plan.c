@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/privacy_plan.h"
 
+#include "privacy/correlated_noise.h"
 #include "privacy/noise.h"
 #include "privacy/sensitivity.h"
 
@@ -33,6 +34,25 @@ static void plan_steps(const struct gr_config *config, struct gr_privacy_plan *p
     plan->round.sampling = fixed ? 1 : fmin(drawn, 1);
 }
 
+/*
+ * The steps of a round are one release: a unit is in one step of each pass, the same in all of
+ * them. *plan: as of plan_steps. Bands that the table of coefficients does not take are refused by
+ * the rules.
+ */
+static void plan_correlation(const struct gr_config *config, struct gr_privacy_plan *plan) {
+    const struct gr_privacy_config *privacy = &config->privacy;
+    const uint64_t pass = divide_up(privacy->expected_units, privacy->expected_batch);
+    struct gr_correlation_matrix correlation;
+    const struct gr_participation_limits limits = {.steps = (uint32_t)plan->sums,
+                                                   .separation = (uint32_t)pass,
+                                                   .times = (uint32_t)plan->round.count};
+    if (gr_correlation_create(privacy->correlation.bands, &correlation) != GR_OK) return;
+    plan->round.noise_multiplier /= gr_correlation_sensitivity(&correlation, &limits);
+    plan->round.count = 1;
+    plan->correlation = GR_CORRELATION_BANDED;
+    plan->bands = privacy->correlation.bands;
+}
+
 struct gr_privacy_plan gr_privacy_plan_of(const struct gr_config *config) {
     const struct gr_privacy_config *privacy = &config->privacy;
     struct gr_privacy_plan plan = {
@@ -46,21 +66,26 @@ struct gr_privacy_plan gr_privacy_plan_of(const struct gr_config *config) {
         plan_steps(config, &plan);
     else
         plan.round.noise_multiplier /= GR_PRIVATE_SILO_SENSITIVITY;
+    if (privacy->correlation.type == GR_CORRELATED_BANDED) plan_correlation(config, &plan);
     return plan;
 }
 
 gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_parameters,
                                   struct gr_privacy_plan *plan) {
     struct gr_noise *noise;
-    const bool silo = config->privacy.unit == GR_PRIVACY_SILO;
-    const double sigma =
-        silo ? GR_NOISE_STEPS_MIN : config->privacy.noise_multiplier * GR_PRIVATE_SUM_STEPS;
+    const bool silo = config->privacy.unit == GR_PRIVACY_SILO, correlated = plan->bands > 0;
+    const double of_steps = config->privacy.noise_multiplier * GR_PRIVATE_SUM_STEPS;
+    const double sigma = silo         ? GR_NOISE_STEPS_MIN
+                         : correlated ? ldexp(of_steps, GR_CORRELATION_BITS)
+                                      : of_steps;
     const uint32_t shares =
         config->privacy.noise == GR_NOISE_SHARED ? gr_secure_parties(config) : 1;
+    /* Correlated noise of all steps is one event. */
+    const double samples = silo         ? (double)GR_NOISE_DELTAS_MAX * shares
+                           : correlated ? (double)plan->sums
+                                        : 1;
     const gr_status status = gr_noise_create(sigma, &noise);
-    if (status == GR_OK)
-        plan->round.delta_added =
-            gr_noise_delta(noise, n_parameters) * (silo ? (double)GR_NOISE_DELTAS_MAX * shares : 1);
+    if (status == GR_OK) plan->round.delta_added = samples * gr_noise_delta(noise, n_parameters);
     gr_noise_free(noise);
     return status;
 }

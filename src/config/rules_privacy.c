@@ -24,6 +24,7 @@ static void check_unused(const struct gr_rule_context *r) {
                   {"privacy.expected_batch", privacy->expected_batch},
                   {"privacy.expected_units", privacy->expected_units},
                   {"privacy.budget.epsilon", privacy->budget.epsilon},
+                  {"privacy.correlation.bands", privacy->correlation.bands},
                   {"privacy.budget.delta", privacy->budget.delta}};
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         if (number[i].value > 0 && gr_rule_sound(r, number[i].path))
@@ -97,6 +98,28 @@ static void check_mechanism(const struct gr_rule_context *r) {
                "found %g, allowed up to 1 / privacy.expected_units, which is %g: a delta above "
                "it permits that one of them is told as it is",
                privacy->budget.delta, 1.0 / privacy->expected_units);
+}
+
+/* How often a unit is in steps has to be known, and how far apart, for noise that hangs together.
+ */
+static void check_correlation(const struct gr_rule_context *r) {
+    const struct gr_privacy_config *privacy = &r->config->privacy;
+    const uint32_t bands = privacy->correlation.bands;
+    const char *type = "privacy.correlation.type", *path = "privacy.correlation.bands";
+    if (privacy->correlation.type == GR_CORRELATED_NONE) {
+        if (bands > 0 && gr_rule_sound(r, path))
+            REFUSE(r, path,
+                   "found %u, allowed only 0, the default, with privacy.correlation.type none",
+                   bands);
+        return;
+    }
+    if ((privacy->sampling != GR_PRIVATE_SAMPLING_FIXED || privacy->unit == GR_PRIVACY_SILO) &&
+        gr_rule_sound(r, type) && gr_rule_sound(r, "privacy.sampling"))
+        REFUSE(r, type,
+               "found banded, allowed only none but with privacy.sampling fixed, of rows or "
+               "persons");
+    if (bands < 2 && gr_rule_sound(r, path))
+        REFUSE(r, path, "found %u, allowed 2 to 1024 with privacy.correlation.type banded", bands);
 }
 
 /* Settings that would let something of rows out beside the noised sums. */
@@ -183,6 +206,7 @@ void gr_rules_of_privacy(const struct gr_rule_context *r) {
     }
     check_numbers(r);
     check_mechanism(r);
+    check_correlation(r);
     check_told(r);
     gr_rules_of_declared(r, WITH " other than none");
     if (r->config->privacy.unit == GR_PRIVACY_SILO) check_silo(r);

@@ -248,7 +248,9 @@ gr_status gr_spending_charge(struct gr_federation *f, size_t local, uint32_t rou
                                     .unit = spending->plan.unit,
                                     .adjacency = spending->plan.adjacency,
                                     .mechanism = GR_MECHANISM_DISCRETE_GAUSSIAN,
-                                    .event = spending->plan.round};
+                                    .event = spending->plan.round,
+                                    .correlation = spending->plan.correlation,
+                                    .bands = spending->plan.bands};
     snprintf(entry.run, sizeof entry.run, "%s", spending->run);
     gr_digest_of(secret, n_secret, entry.binding);
     return gr_ledger_charge(spending->ledger[local], &entry);

@@ -4,6 +4,7 @@
 #include "train/private_sum.h"
 
 #include <data/rows.h>
+#include <privacy/correlated_noise.h>
 #include <privacy/noise.h>
 #include <privacy/secret_draw.h>
 #include <privacy/sensitivity.h>
@@ -15,15 +16,17 @@ struct gr_private_steps {
     struct gr_privacy_config config;
     struct gr_model *model; /* borrowed */
     size_t size;            /* of the layout */
-    struct gr_noise *noise; /* owned, as all that follows */
-    int64_t *sum;           /* size */
-    float *part;            /* size: the sum of a micro-batch */
-    uint32_t *drawn;        /* rows of a step, for each row of the table */
-    uint32_t *group;        /* of each drawn one */
-    uint32_t *order;        /* the drawn ones, group by group */
-    uint32_t *begin;        /* of each group in `order`; n_groups + 1 */
-    uint32_t *step_of;      /* fixed: of each row, in the pass */
-    size_t room;            /* rows of the table */
+    struct gr_noise *noise; /* owned, as all that follows; NULL: it is correlated */
+    struct gr_correlation_matrix *correlation; /* NULL: the noise of steps is independent */
+    struct gr_correlated_noise *correlated;    /* of the steps since the secret */
+    int64_t *sum;                              /* size */
+    float *part;                               /* size: the sum of a micro-batch */
+    uint32_t *drawn;                           /* rows of a step, for each row of the table */
+    uint32_t *group;                           /* of each drawn one */
+    uint32_t *order;                           /* the drawn ones, group by group */
+    uint32_t *begin;                           /* of each group in `order`; n_groups + 1 */
+    uint32_t *step_of;                         /* fixed: of each row, in the pass */
+    size_t room;                               /* rows of the table */
     uint32_t n_groups;
     uint64_t inclusion; /* see gr_secret_include */
     uint32_t pass_steps;
@@ -46,6 +49,20 @@ static uint64_t inclusion_of(const struct gr_privacy_config *config) {
     return (uint64_t)(((wide)config->expected_batch << 64) / config->expected_units) + 1;
 }
 
+static gr_status create_noise(struct gr_private_steps *steps) {
+    const struct gr_privacy_config *config = &steps->config;
+    const double sigma = config->noise_multiplier * GR_PRIVATE_SUM_STEPS;
+    gr_status status;
+    if (config->correlation.type == GR_CORRELATED_NONE)
+        return gr_noise_create(sigma, &steps->noise);
+    GR_TRY(
+        gr_allocate_zero(1, sizeof *steps->correlation, "correlated noise", &steps->correlation));
+    GR_TRY(gr_correlation_create(config->correlation.bands, steps->correlation));
+    status = gr_correlated_noise_create(steps->correlation, sigma, steps->size, &steps->correlated);
+out:
+    return status;
+}
+
 gr_status gr_private_steps_create(const struct gr_privacy_config *config, struct gr_model *model,
                                   struct gr_private_steps **out) {
     const struct gr_layout *layout = gr_model_layout(model);
@@ -62,7 +79,7 @@ gr_status gr_private_steps_create(const struct gr_privacy_config *config, struct
     steps->inclusion = inclusion_of(config);
     steps->pass_steps = steps_of_pass(config);
     steps->n_groups = (config->expected_batch + GR_PRIVATE_GROUP_ROWS - 1) / GR_PRIVATE_GROUP_ROWS;
-    GR_TRY(gr_noise_create(config->noise_multiplier * GR_PRIVATE_SUM_STEPS, &steps->noise));
+    GR_TRY(create_noise(steps));
     GR_TRY(gr_allocate(steps->size, sizeof *steps->sum, "a noised sum", &steps->sum));
     GR_TRY(gr_allocate(steps->size, sizeof *steps->part, "a clipped sum", &steps->part));
     GR_TRY(gr_allocate((size_t)steps->n_groups + 1, sizeof *steps->begin, "groups of rows",
@@ -87,6 +104,8 @@ void gr_private_steps_free(struct gr_private_steps *steps) {
     if (!steps) return;
     forget_rows(steps);
     gr_noise_free(steps->noise);
+    gr_correlated_noise_free(steps->correlated);
+    gr_free(steps->correlation);
     gr_free(steps->sum);
     gr_free(steps->part);
     gr_free(steps->begin);
@@ -133,7 +152,8 @@ out:
 /* fixed: each row draws the step of the pass in which it is, by itself, so that a row that is not
  * there moves no other. */
 static uint32_t draw_of_pass(struct gr_private_steps *steps, uint32_t n) {
-    const uint64_t pass = steps->taken / steps->pass_steps;
+    /* Correlated noise asks that a unit is in the same step of every pass. */
+    const uint64_t pass = steps->correlation ? 0 : steps->taken / steps->pass_steps;
     const uint32_t at = (uint32_t)(steps->taken % steps->pass_steps);
     uint32_t count = 0;
     if (at == 0)
@@ -195,11 +215,32 @@ static gr_status add_group(struct gr_private_steps *steps, const float *paramete
     return status;
 }
 
+/* Steps of another secret go on from nothing: a round is one release. */
+static gr_status begin_noise(struct gr_private_steps *steps) {
+    if (!steps->correlation || steps->taken > 0 || gr_correlated_noise_step(steps->correlated) == 0)
+        return GR_OK;
+    gr_correlated_noise_free(steps->correlated);
+    steps->correlated = NULL;
+    return gr_correlated_noise_create(steps->correlation,
+                                      steps->config.noise_multiplier * GR_PRIVATE_SUM_STEPS,
+                                      steps->size, &steps->correlated);
+}
+
+static void add_noise(struct gr_private_steps *steps) {
+    unsigned char key[GR_SECRET_BYTES];
+    gr_secret_key(steps->secret, GR_SECRET_NOISE, 0, key);
+    if (steps->correlation)
+        gr_correlated_noise_apply(steps->correlated, key, steps->taken, steps->sum);
+    else
+        gr_noise_add(steps->noise, key, steps->taken, steps->sum, steps->size);
+}
+
 /* In float32 at the end: what is made of the noised sum tells nothing more. Gaps get no noise. */
 static void to_gradient(const struct gr_private_steps *steps, float *gradient) {
     const struct gr_layout *layout = gr_model_layout(steps->model);
+    const double unit = steps->correlation ? ldexp(1, -GR_CORRELATION_BITS) : 1; /* of a step */
     const double step =
-        steps->config.clip_norm / GR_PRIVATE_SUM_STEPS / steps->config.expected_batch;
+        unit * steps->config.clip_norm / GR_PRIVATE_SUM_STEPS / steps->config.expected_batch;
     memset(gradient, 0, steps->size * sizeof *gradient);
     for (size_t t = 0; t < layout->n_tensors; t++) {
         const struct gr_tensor *tensor = &layout->tensors[t];
@@ -223,8 +264,8 @@ static void start_masks(const struct gr_private_steps *steps) {
 gr_status gr_private_steps_gradient(struct gr_private_steps *steps, const float *parameters,
                                     const struct gr_rows *rows, gr_poll_function poll,
                                     void *context, float *gradient) {
-    unsigned char key[GR_SECRET_BYTES];
     gr_status status;
+    GR_TRY(begin_noise(steps));
     GR_TRY(make_room(steps, rows->n_rows));
     memset(steps->sum, 0, steps->size * sizeof *steps->sum);
     draw(steps, (uint32_t)rows->n_rows);
@@ -234,8 +275,7 @@ gr_status gr_private_steps_gradient(struct gr_private_steps *steps, const float 
         GR_TRY(add_group(steps, parameters, rows, steps->order + steps->begin[g],
                          steps->begin[g + 1] - steps->begin[g]));
     }
-    gr_secret_key(steps->secret, GR_SECRET_NOISE, 0, key);
-    gr_noise_add(steps->noise, key, steps->taken, steps->sum, steps->size);
+    add_noise(steps);
     to_gradient(steps, gradient);
     steps->taken++;
 out:

@@ -266,6 +266,7 @@ START_TEST(test_resolved) {
               "privacy:\n  unit: none\n  adjacency: add_remove\n  clip_norm: 0\n"
               "  noise_multiplier: 0\n  noise: silo\n  sampling: poisson\n"
               "  expected_batch: 0\n  expected_units: 0\n"
+              "  correlation:\n    type: none\n    bands: 0\n"
               "  budget:\n    epsilon: 0\n    delta: 0\n    on_exhausted: refuse\n"
               "evaluate:\n  every: 1\n"
               "  metrics: [balanced_accuracy, macro_f1, calibration_error, mae, r2]\n"

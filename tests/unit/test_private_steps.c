@@ -10,6 +10,7 @@
 #include <data/rows.h>
 #include <granary/train.h>
 #include <math.h>
+#include <privacy/correlated_noise.h>
 #include <privacy/secret_draw.h>
 #include <privacy/sensitivity.h>
 #include <stdlib.h>
@@ -333,6 +334,66 @@ START_TEST(masks_are_drawn_from_the_secret) {
 }
 END_TEST
 
+/*
+ * Correlated noise: over all steps of a round its sum has the variance of 1^T C^-1 z, which is
+ * worked out here by the inverse of the series of coefficients; the next round begins anew, so that
+ * sums of two rounds have nothing in common.
+ */
+START_TEST(correlated_noise_is_small_in_sums) {
+    enum { STEPS = 24, BANDS = 24, ROUNDS = 40 };
+    struct gr_model *model = create_model();
+    struct gr_rows rows = random_rows(1);
+    struct gr_privacy_config config = quiet(1000000, 41667);
+    struct gr_correlation_matrix correlation;
+    const size_t size = gr_model_layout(model)->size, n = gr_model_layout(model)->n_parameters;
+    float *parameters = create_parameters(model), *gradient = create_parameters(model);
+    double *sum = calloc(size, sizeof *sum), *before = calloc(size, sizeof *before);
+    double inverse[STEPS] = {1}, expected = 0, square = 0, product = 0;
+    ck_assert(sum && before);
+    config.noise_multiplier = 1.25;
+    config.correlation = (struct gr_correlation_config){GR_CORRELATED_BANDED, BANDS};
+    struct gr_private_steps *steps = create_steps(model, &config);
+    ck_assert_int_eq(gr_correlation_create(BANDS, &correlation), GR_OK);
+    for (size_t t = 1; t < STEPS; t++)
+        for (size_t k = 1; k <= t && k < BANDS; k++)
+            inverse[t] -= correlation.coefficient[k] / 64.0 * inverse[t - k];
+    for (size_t s = 0; s < STEPS; s++) { /* of z_s, in all that follow it */
+        double column = 0;
+        for (size_t t = s; t < STEPS; t++)
+            column += inverse[t - s];
+        expected += column * column;
+    }
+    ck_assert_double_lt(expected, STEPS / 3.0); /* STEPS with independent noise */
+    for (size_t r = 0; r < ROUNDS; r++) {
+        unsigned char own[GR_SECRET_BYTES] = {(unsigned char)r, 9};
+        gr_private_steps_start(steps, own);
+        memset(sum, 0, size * sizeof *sum);
+        for (size_t s = 0; s < STEPS; s++) {
+            ck_assert_int_eq(
+                gr_private_steps_gradient(steps, parameters, &rows, NULL, NULL, gradient), GR_OK);
+            for (size_t k = 0; k < size; k++)
+                sum[k] += 41667 * (double)gradient[k] / (1.25 * config.clip_norm);
+        }
+        for (size_t k = 0; k < size; k++) {
+            square += sum[k] * sum[k];
+            product += sum[k] * before[k];
+        }
+        memcpy(before, sum, size * sizeof *sum);
+    }
+    /* The one row adds at most 1 / 1.25 to the norm of a round's sum. */
+    const double all = (double)n * ROUNDS, row = 0.64 / (double)n;
+    ck_assert_double_lt(fabs(square / all - expected), 5 * expected * sqrt(2 / all) + row);
+    ck_assert_double_lt(fabs(product / all), 5 * expected / sqrt(all) + row);
+    gr_private_steps_free(steps);
+    free(before);
+    free(sum);
+    gr_free(gradient);
+    gr_free(parameters);
+    gr_rows_release(&rows);
+    gr_model_free(model);
+}
+END_TEST
+
 /* ---- a silo's round -------------------------------------------------------------------------- */
 
 /* The same secret gives the same update, another one another; its numbers are public ones. */
@@ -385,4 +446,5 @@ END_TEST
 RUN_TESTS("private steps", units_are_drawn_with_the_probability, a_draw_is_of_its_unit_alone,
           choices_are_even, a_sum_is_of_clipped_rows, a_pass_has_each_row_once,
           one_row_moves_a_sum_by_the_sensitivity, noise_has_its_variance,
-          masks_are_drawn_from_the_secret, a_round_follows_from_its_secret)
+          masks_are_drawn_from_the_secret, correlated_noise_is_small_in_sums,
+          a_round_follows_from_its_secret)
