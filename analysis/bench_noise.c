@@ -47,24 +47,39 @@ static double draw_exact(double sigma, uint64_t stream, int64_t *sum, size_t n) 
     return gr_clock_cpu_seconds() - begin;
 }
 
-/* As many steps before it as it looks back on. */
-static void correlated(uint32_t bands, int64_t *sum, size_t n) {
-    struct gr_correlation_matrix correlation;
+/* A step that looks back on as many as it can. */
+static double correlated(const struct gr_correlation_matrix *matrix, int64_t *sum, size_t n) {
     struct gr_correlated_noise *noise;
     unsigned char seed[GR_NOISE_SEED_BYTES];
     double seconds[REPETITIONS];
     CHECK(gr_noise_seed(seed));
-    CHECK(gr_correlation_create(bands, &correlation));
-    CHECK(gr_correlated_noise_create(&correlation, 0x1p25, n, &noise));
-    for (uint32_t t = 0; t < bands + REPETITIONS; t++) {
+    CHECK(gr_correlated_noise_create(matrix, 0x1p25, n, &noise));
+    for (uint32_t t = 0; t < matrix->bands + REPETITIONS; t++) {
         memset(sum, 0, n * sizeof *sum);
         const double begin = gr_clock_cpu_seconds();
         gr_correlated_noise_apply(noise, seed, t, sum);
-        if (t >= bands) seconds[t - bands] = gr_clock_cpu_seconds() - begin;
+        if (t >= matrix->bands) seconds[t - matrix->bands] = gr_clock_cpu_seconds() - begin;
     }
     gr_correlated_noise_free(noise);
     qsort(seconds, REPETITIONS, sizeof *seconds, bench_ascending);
-    printf("  %4u bands: %6.2f ms\n", bands, 1e3 * seconds[REPETITIONS / 2]);
+    return 1e3 * seconds[REPETITIONS / 2];
+}
+
+/* Beside the error of running sums over that with independent noise. */
+static void correlated_all(int64_t *sum, size_t n) {
+    const struct gr_participation_limits limits = {1000, 100, 10};
+    struct gr_correlation_matrix matrix;
+    printf("correlated noise, and its error in 10 passes of 100 steps:\n");
+    for (uint32_t bands = 1; bands <= 64; bands *= 4) {
+        CHECK(gr_correlation_banded(bands, &matrix));
+        printf("  %4u bands:   %6.2f ms, %.3f\n", bands, correlated(&matrix, sum, n),
+               gr_correlation_ratio(&matrix, &limits));
+    }
+    for (uint32_t buffers = 1; buffers <= 4; buffers++) {
+        CHECK(gr_correlation_buffered(buffers, &limits, &matrix));
+        printf("  %4u buffers: %6.2f ms, %.3f\n", buffers, correlated(&matrix, sum, n),
+               gr_correlation_ratio(&matrix, &limits));
+    }
 }
 
 int main(int argc, char **argv) {
@@ -92,8 +107,7 @@ int main(int argc, char **argv) {
             sigmas[s], 1e-6 * (double)n / fast, 1e3 * fast, 1e-6 * (double)n / exact,
             1e3 * seconds[0][REPETITIONS / 2]);
     }
-    for (uint32_t bands = 1; bands <= 64; bands *= 4)
-        correlated(bands, sum, n);
+    correlated_all(sum, n);
     gr_free(sum);
     return 0;
 }

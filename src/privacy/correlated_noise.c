@@ -8,94 +8,18 @@
 
 enum { UNIT = 1 << GR_CORRELATION_BITS, CHUNK = 512 };
 
-/* ---- the matrix ----------------------------------------------------------------------------- */
-
-gr_status gr_correlation_create(uint32_t bands, struct gr_correlation_matrix *out) {
-    if (bands < 1 || bands > GR_CORRELATION_BANDS_MAX)
-        return gr_fail(GR_ERROR_CONFIG, "correlated noise: %u bands, expected 1 to %d", bands,
-                       GR_CORRELATION_BANDS_MAX);
-    *out = (struct gr_correlation_matrix){.bands = bands};
-    double c = 1;
-    for (uint32_t k = 0; k < bands; k++) {
-        out->coefficient[k] = (uint8_t)(UNIT * c + 0.5);
-        c *= (2.0 * k + 1) / (2.0 * k + 2);
-    }
-    return GR_OK;
-}
-
-/* The product of columns s <= t of D C, which end with the last step. */
-static uint64_t columns_product(const struct gr_correlation_matrix *correlation, uint32_t steps,
-                                uint32_t s, uint32_t t) {
-    const uint32_t apart = t - s, rows = steps - t;
-    const uint8_t *m = correlation->coefficient;
-    uint64_t sum = 0;
-    for (uint32_t k = 0; k < rows && k + apart < correlation->bands; k++)
-        sum += (uint64_t)m[k] * m[k + apart];
-    return sum;
-}
-
-/* Entries of C and so of all products are at least 0, so that the worst g are one and the same in
- * all steps, and what is sought is the norm of the columns' sum. */
-double gr_correlation_sensitivity_at(const struct gr_correlation_matrix *correlation,
-                                     uint32_t steps, const uint32_t *at, size_t n) {
-    uint64_t square = 0;
-    for (size_t i = 0; i < n; i++) {
-        square += columns_product(correlation, steps, at[i], at[i]);
-        for (size_t j = i + 1; j < n && at[j] - at[i] < correlation->bands; j++)
-            square += 2 * columns_product(correlation, steps, at[i], at[j]);
-    }
-    return sqrt((double)square) / UNIT * (1 + 0x1p-50);
-}
-
-double gr_correlation_sensitivity(const struct gr_correlation_matrix *correlation,
-                                  const struct gr_participation_limits *participation) {
-    const uint64_t separation = participation->separation, steps = participation->steps;
-    uint64_t square = 0;
-    for (uint64_t i = 0; i < participation->times && i * separation < steps; i++)
-        for (uint64_t j = i; j < participation->times && j * separation < steps; j++) {
-            if ((j - i) * separation >= correlation->bands) break;
-            square += (j > i ? 2 : 1) * columns_product(correlation, (uint32_t)steps,
-                                                        (uint32_t)(i * separation),
-                                                        (uint32_t)(j * separation));
-        }
-    return sqrt((double)square) / UNIT * (1 + 0x1p-50);
-}
-
-/* Row t of (running sums) C^-1 holds g_t, ..., g_0, with g_t = 1 - sum_k c_k g_{t-k}. */
-static double running_sums_error(const struct gr_correlation_matrix *correlation, uint32_t steps) {
-    double g[GR_CORRELATION_BANDS_MAX], of_row = 0, of_all = 0;
-    for (uint32_t t = 0; t < steps; t++) {
-        double sum = UNIT;
-        for (uint32_t k = 1; k < correlation->bands && k <= t; k++)
-            sum -= correlation->coefficient[k] * g[(t - k) % GR_CORRELATION_BANDS_MAX];
-        g[t % GR_CORRELATION_BANDS_MAX] = sum / UNIT;
-        of_row += sum * sum / (UNIT * UNIT);
-        of_all += of_row;
-    }
-    return sqrt(of_all / steps);
-}
-
-double gr_correlation_ratio(const struct gr_correlation_matrix *correlation,
-                            const struct gr_participation_limits *participation) {
-    static const struct gr_correlation_matrix independent = {1, {UNIT}};
-    return running_sums_error(correlation, participation->steps) *
-           gr_correlation_sensitivity(correlation, participation) /
-           (running_sums_error(&independent, participation->steps) *
-            gr_correlation_sensitivity(&independent, participation));
-}
-
-/* ---- the noise ------------------------------------------------------------------------------ */
-
 struct gr_correlated_noise {
-    struct gr_correlation_matrix correlation;
+    struct gr_correlation_matrix matrix;
     struct gr_noise *drawn; /* owned */
     size_t n;
-    uint32_t rows; /* max(bands - 1, 1) */
+    uint32_t rows;
     uint64_t step;
-    int64_t *past; /* owned, (rows, n): row t % rows has the y of step t */
+    int64_t *row; /* owned, (rows, n). With bands row t % rows has the y of step t. With buffers the
+                     first rows are these, in units of 2^-GR_CORRELATION_SPARE_BITS, and the last
+                     has y. */
 };
 
-gr_status gr_correlated_noise_create(const struct gr_correlation_matrix *correlation, double sigma,
+gr_status gr_correlated_noise_create(const struct gr_correlation_matrix *matrix, double sigma,
                                      size_t n, struct gr_correlated_noise **out) {
     struct gr_correlated_noise *noise = NULL;
     gr_status status;
@@ -105,11 +29,11 @@ gr_status gr_correlated_noise_create(const struct gr_correlation_matrix *correla
                        "correlated noise: standard deviation %g, expected %g to %g", sigma,
                        GR_NOISE_SIGMA_MIN, GR_CORRELATION_SIGMA_MAX);
     GR_TRY(gr_allocate_zero(1, sizeof *noise, "correlated noise", &noise));
-    noise->correlation = *correlation;
+    noise->matrix = *matrix;
     noise->n = n;
-    noise->rows = correlation->bands > 1 ? correlation->bands - 1 : 1;
+    noise->rows = matrix->bands > 1 ? matrix->bands - 1 : matrix->buffers + 1;
     GR_TRY(gr_noise_create(UNIT * sigma, &noise->drawn));
-    GR_TRY(gr_allocate_zero(n, noise->rows * sizeof *noise->past, "earlier noise", &noise->past));
+    GR_TRY(gr_allocate_zero(n, noise->rows * sizeof *noise->row, "earlier noise", &noise->row));
     *out = noise;
 out:
     if (status != GR_OK) gr_correlated_noise_free(noise);
@@ -118,8 +42,8 @@ out:
 
 void gr_correlated_noise_free(struct gr_correlated_noise *noise) {
     if (!noise) return;
-    if (noise->past) sodium_memzero(noise->past, noise->rows * noise->n * sizeof *noise->past);
-    gr_free(noise->past);
+    if (noise->row) sodium_memzero(noise->row, noise->rows * noise->n * sizeof *noise->row);
+    gr_free(noise->row);
     gr_noise_free(noise->drawn);
     gr_free(noise);
 }
@@ -132,6 +56,17 @@ uint64_t gr_correlated_noise_step(const struct gr_correlated_noise *noise) {
     return noise->step;
 }
 
+/* ---- a step --------------------------------------------------------------------------------- */
+
+static int64_t *row_at(const struct gr_correlated_noise *noise, uint64_t row, size_t begin) {
+    return noise->row + row % noise->rows * noise->n + begin;
+}
+
+/* The row that y is made in: with bands the oldest, which is the last to be needed. */
+static int64_t *row_of_step(const struct gr_correlated_noise *noise, size_t begin) {
+    return row_at(noise, noise->matrix.bands > 0 ? noise->step : noise->rows - 1, begin);
+}
+
 /* a / D, rounded to the nearest, halves up: it moves with whole numbers, below 0 too. */
 static int64_t rounded(int64_t a) {
     const int64_t from = a + UNIT / 2;
@@ -139,33 +74,64 @@ static int64_t rounded(int64_t a) {
 }
 
 /*
- * -round(sum_k m_k y_{t-k} / D) of elements begin .. begin + n - 1, over the oldest y, which is the
- * last to be needed. z is below 2^45 in magnitude, y below 2^47, as the entries of C^-1 add up to
- * less than 2.5 in magnitude, and the m_k, of which 1024 add up to less than 2^12, leave 2^59.
+ * -round(sum_k m_k y_{t-k} / D) of elements begin .. begin + n - 1. z is below 2^43 in magnitude, y
+ * below 2.5 times that, which the entries of C^-1 add up to, and the m_k, of which 1024 add up to
+ * less than 2^12, leave 2^57.
  */
-static void take_back(struct gr_correlated_noise *noise, size_t begin, size_t n) {
-    int64_t sum[CHUNK] = {0};
-    for (uint64_t k = 1; k < noise->correlation.bands && k <= noise->step; k++) {
-        const int64_t m = noise->correlation.coefficient[k],
-                      *y = noise->past + (noise->step - k) % noise->rows * noise->n + begin;
+static void take_back_bands(const struct gr_correlated_noise *noise, size_t begin, size_t n) {
+    int64_t sum[CHUNK] = {0}, *to = row_of_step(noise, begin);
+    for (uint64_t k = 1; k < noise->matrix.bands && k <= noise->step; k++) {
+        const int64_t m = noise->matrix.coefficient[k], *y = row_at(noise, noise->step - k, begin);
         for (size_t i = 0; i < n; i++)
             sum[i] += m * y[i];
     }
-    int64_t *to = noise->past + noise->step % noise->rows * noise->n + begin;
     for (size_t i = 0; i < n; i++)
         to[i] = -rounded(sum[i]);
     sodium_memzero(sum, sizeof sum);
 }
 
+__extension__ typedef __int128 wide_product;
+static int64_t halved(wide_product a, int bits) {
+    return (int64_t)((a + ((wide_product)1 << (bits - 1))) >> bits);
+}
+
+/* The same of buffers. These are below 2.5 2^(43 + GR_CORRELATION_SPARE_BITS +
+ * GR_CORRELATION_FORGET_BITS) < 2^63 in magnitude. */
+static void take_back_buffers(const struct gr_correlated_noise *noise, size_t begin, size_t n) {
+    int64_t *to = row_of_step(noise, begin);
+    for (size_t i = 0; i < n; i++) {
+        wide_product sum = 0;
+        for (uint32_t j = 0; j < noise->matrix.buffers; j++)
+            sum += (wide_product)row_at(noise, j, begin)[i] * noise->matrix.weight[j];
+        to[i] = -halved(sum, GR_CORRELATION_BUFFER_BITS + GR_CORRELATION_SPARE_BITS);
+    }
+}
+
+static void keep_buffers(const struct gr_correlated_noise *noise) {
+    const int64_t *y = row_of_step(noise, 0);
+    for (uint32_t j = 0; j < noise->matrix.buffers; j++) {
+        int64_t *s = row_at(noise, j, 0);
+        for (size_t i = 0; i < noise->n; i++)
+            s[i] = halved((wide_product)s[i] * noise->matrix.decay[j], GR_CORRELATION_BUFFER_BITS) +
+                   y[i] * (1 << GR_CORRELATION_SPARE_BITS);
+    }
+}
+
 void gr_correlated_noise_apply(struct gr_correlated_noise *noise,
                                const unsigned char seed[GR_NOISE_SEED_BYTES], uint64_t stream,
                                int64_t *sum) {
-    int64_t *y = noise->past + noise->step % noise->rows * noise->n;
-    for (size_t begin = 0; begin < noise->n; begin += CHUNK)
-        take_back(noise, begin, noise->n - begin < CHUNK ? noise->n - begin : CHUNK);
+    int64_t *y = row_of_step(noise, 0);
+    for (size_t begin = 0; begin < noise->n; begin += CHUNK) {
+        const size_t n = noise->n - begin < CHUNK ? noise->n - begin : CHUNK;
+        if (noise->matrix.bands > 0)
+            take_back_bands(noise, begin, n);
+        else
+            take_back_buffers(noise, begin, n);
+    }
     gr_noise_add(noise->drawn, seed, stream, y, noise->n);
     for (size_t i = 0; i < noise->n; i++)
         sum[i] = sum[i] * UNIT + y[i];
+    keep_buffers(noise);
     noise->step++;
 }
 
@@ -174,7 +140,8 @@ void gr_correlated_noise_apply(struct gr_correlated_noise *noise,
 /* A state begins with this, then has the rows, then the digest of both. */
 struct correlated_head {
     char title[16];
-    uint32_t bits, bands;
+    uint32_t bits, bands, buffers, spare_bits;
+    uint32_t weight[GR_CORRELATION_BUFFERS_MAX], decay[GR_CORRELATION_BUFFERS_MAX];
     uint64_t n, step;
     double sigma;
 };
@@ -182,16 +149,20 @@ static const char title[16] = "granary noise 1";
 
 static struct correlated_head head_of(const struct gr_correlated_noise *noise) {
     struct correlated_head head = {.bits = GR_CORRELATION_BITS,
-                                   .bands = noise->correlation.bands,
+                                   .bands = noise->matrix.bands,
+                                   .buffers = noise->matrix.buffers,
+                                   .spare_bits = GR_CORRELATION_SPARE_BITS,
                                    .n = noise->n,
                                    .step = noise->step,
                                    .sigma = gr_noise_sigma(noise->drawn)};
     memcpy(head.title, title, sizeof title);
+    memcpy(head.weight, noise->matrix.weight, sizeof head.weight);
+    memcpy(head.decay, noise->matrix.decay, sizeof head.decay);
     return head;
 }
 
 static size_t row_bytes(const struct gr_correlated_noise *noise) {
-    return noise->rows * noise->n * sizeof *noise->past;
+    return noise->rows * noise->n * sizeof *noise->row;
 }
 
 size_t gr_correlated_noise_bytes(const struct gr_correlated_noise *noise) {
@@ -203,7 +174,7 @@ void gr_correlated_noise_save(const struct gr_correlated_noise *noise, void *byt
     const size_t rows = row_bytes(noise);
     unsigned char *to = bytes;
     memcpy(to, &head, sizeof head);
-    if (rows) memcpy(to + sizeof head, noise->past, rows);
+    if (rows) memcpy(to + sizeof head, noise->row, rows);
     gr_digest_of(to, sizeof head + rows, to + sizeof head + rows);
 }
 
@@ -221,12 +192,19 @@ gr_status gr_correlated_noise_restore(struct gr_correlated_noise *noise, const v
         return gr_fail(GR_ERROR_DATA, "state of correlated noise: it is not what was written");
     memcpy(&head, bytes, sizeof head);
     if (memcmp(head.title, mine.title, sizeof title) != 0 || head.bits != mine.bits ||
-        head.bands != mine.bands || head.n != mine.n || head.sigma != mine.sigma)
+        head.spare_bits != mine.spare_bits)
+        return gr_fail(GR_ERROR_DATA, "state of correlated noise: it is of another version");
+    if (head.bands != mine.bands || head.buffers != mine.buffers || head.n != mine.n ||
+        head.sigma != mine.sigma)
         return gr_fail(GR_ERROR_DATA,
-                       "state of correlated noise: of %u bands, %" PRIu64
-                       " numbers and standard deviation %g, expected %u, %" PRIu64 " and %g",
-                       head.bands, head.n, head.sigma, mine.bands, mine.n, mine.sigma);
-    if (rows) memcpy(noise->past, (const char *)bytes + sizeof head, rows);
+                       "state of correlated noise: of %u bands, %u buffers, %" PRIu64
+                       " numbers and standard deviation %g, expected %u, %u, %" PRIu64 " and %g",
+                       head.bands, head.buffers, head.n, head.sigma, mine.bands, mine.buffers,
+                       mine.n, mine.sigma);
+    if (memcmp(head.weight, mine.weight, sizeof mine.weight) != 0 ||
+        memcmp(head.decay, mine.decay, sizeof mine.decay) != 0)
+        return gr_fail(GR_ERROR_DATA, "state of correlated noise: it has other buffers");
+    if (rows) memcpy(noise->row, (const char *)bytes + sizeof head, rows);
     noise->step = head.step;
     return GR_OK;
 }
