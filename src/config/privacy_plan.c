@@ -46,7 +46,7 @@ static void plan_correlation(const struct gr_config *config, struct gr_privacy_p
     const struct gr_participation_limits limits = {.steps = (uint32_t)plan->sums,
                                                    .separation = (uint32_t)pass,
                                                    .times = (uint32_t)plan->round.count};
-    if (gr_correlation_create(privacy->correlation.bands, &correlation) != GR_OK) return;
+    if (gr_correlation_banded(privacy->correlation.bands, &correlation) != GR_OK) return;
     plan->round.noise_multiplier /= gr_correlation_sensitivity(&correlation, &limits);
     plan->round.count = 1;
     plan->correlation = GR_CORRELATION_BANDED;

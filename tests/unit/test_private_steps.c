@@ -353,7 +353,7 @@ START_TEST(correlated_noise_is_small_in_sums) {
     config.noise_multiplier = 1.25;
     config.correlation = (struct gr_correlation_config){GR_CORRELATED_BANDED, BANDS};
     struct gr_private_steps *steps = create_steps(model, &config);
-    ck_assert_int_eq(gr_correlation_create(BANDS, &correlation), GR_OK);
+    ck_assert_int_eq(gr_correlation_banded(BANDS, &correlation), GR_OK);
     for (size_t t = 1; t < STEPS; t++)
         for (size_t k = 1; k <= t && k < BANDS; k++)
             inverse[t] -= correlation.coefficient[k] / 64.0 * inverse[t - k];
