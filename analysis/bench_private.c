@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a private step costs beside one of plain SGD, over made-up images: clipped sums of parts of
- * at most 64 rows, rounded to integers, noise, and the step; of batches in turn with plain ones.
+ * What a private step costs beside one of plain SGD, over made-up images: rows drawn in secret,
+ * clipped sums by groups, rounded to integers, noise, and the step; in turn with plain ones.
  *
  *   bench_private MODEL SECONDS [BATCH...]
  *
- * MODEL: mlp (784-200-200-10) or cnn (McMahan's). A line for each batch: processor time of a plain
- * and of a private step in milliseconds, the medians of as many of each as take SECONDS; their
- * ratio, also without noise; the shares of sums, rounding and noise; and by how much the process
- * has grown since the first private step. Half of the images' bytes are zero, as in Fashion-MNIST.
+ * MODEL: mlp (784-200-200-10) or cnn (McMahan's). A line for each batch, which a private step has
+ * in the mean: processor time of a plain and of a private step in milliseconds, the medians of as
+ * many of each as take SECONDS; their ratio, also without noise; what sums with their rounding take
+ * of the same rows by parts of 64, and noise; and by how much the process has grown since the first
+ * private step. Half of the images' bytes are zero, as in Fashion-MNIST.
  */
 #include <data/rows.h>
 #include <granary/model.h>
 #include <privacy/noise.h>
+#include <privacy/secret_draw.h>
+#include <privacy/sensitivity.h>
+#include <train/private_steps.h>
 #include <train/private_sum.h>
 
 #include <gsl/gsl_rng.h>
@@ -25,7 +29,7 @@
 
 enum { SIDE = 28, CLASSES = 10, ROWS = 4096, STEPS_MAX = 1000 };
 
-static const double clip_norm = 1, noise_multiplier = 1, grid = 1 << 24, rate = 0.05;
+static const double clip_norm = 1, noise_multiplier = 1, rate = 0.05;
 
 #define STANDARD .activation = GR_ACTIVATION_DEFAULT
 static struct gr_layer_config layers[] = {
@@ -46,13 +50,13 @@ struct bench {
     double seconds;
     struct gr_rows rows;
     struct gr_model *model;
+    struct gr_private_steps *steps;
     struct gr_noise *noise;
     size_t size;
     float *parameters, *sum;
     int64_t *whole;
-    unsigned char seed[GR_NOISE_SEED_BYTES];
+    unsigned char secret[GR_SECRET_BYTES];
     uint64_t stream;
-    double parts[3]; /* seconds of sums, rounding and noise in the last step */
 };
 
 static gr_status make_rows(struct gr_rows *rows) {
@@ -78,20 +82,29 @@ out:
     return status;
 }
 
-/* For batches of so many rows; parameters stay as they are drawn, whatever has been trained. */
-static gr_status make_model(struct bench *b, size_t batch) {
+/* For batches of so many rows, which plain steps take at once and private ones in parts. */
+static gr_status make_model(struct bench *b, size_t batch, size_t rows) {
+    const struct gr_privacy_config privacy = {.unit = GR_PRIVACY_ROW,
+                                              .clip_norm = clip_norm,
+                                              .noise_multiplier = noise_multiplier,
+                                              .sampling = GR_PRIVATE_SAMPLING_POISSON,
+                                              .expected_batch = (uint32_t)batch,
+                                              .expected_units = ROWS};
     const struct gr_row_shape row = {2, {SIDE, SIDE}};
     gr_status status;
+    gr_private_steps_free(b->steps);
     gr_model_free(b->model);
+    b->steps = NULL;
     b->model = NULL;
-    GR_TRY(gr_model_create_shaped(b->config, &row, NULL, CLASSES, batch, &b->model));
+    GR_TRY(gr_model_create_shaped(b->config, &row, NULL, CLASSES, rows, &b->model));
+    GR_TRY(gr_private_steps_create(&privacy, b->model, &b->steps));
+    gr_private_steps_start(b->steps, b->secret);
     b->size = gr_model_layout(b->model)->size;
     if (!b->parameters) {
         GR_TRY(gr_allocate_zero(b->size, sizeof(float), "parameters", &b->parameters));
         GR_TRY(gr_allocate_zero(b->size, sizeof(float), "a sum", &b->sum));
         GR_TRY(gr_allocate_zero(b->size, sizeof(int64_t), "a sum", &b->whole));
-        GR_TRY(gr_noise_create(noise_multiplier * grid, &b->noise));
-        GR_TRY(gr_noise_seed(b->seed));
+        GR_TRY(gr_noise_create(noise_multiplier * GR_PRIVATE_SUM_STEPS, &b->noise));
     }
     status = gr_model_initialise(b->model, 1, b->parameters);
 out:
@@ -109,32 +122,24 @@ static gr_status plain_step(struct bench *b, size_t first, size_t batch) {
     return gr_model_step(b->model, b->parameters, batch, rate, 0, b->sum, &loss);
 }
 
-/* Adds the time since `from` to a part, and returns the time. */
-static double note(struct bench *b, size_t part, double from) {
-    const double now = gr_clock_cpu_seconds();
-    b->parts[part] += now - from;
-    return now;
+static gr_status private_step(struct bench *b) {
+    gr_status status;
+    GR_TRY(gr_private_steps_gradient(b->steps, b->parameters, &b->rows, NULL, NULL, b->sum));
+    for (size_t i = 0; i < b->size; i++)
+        b->parameters[i] -= (float)rate * b->sum[i];
+out:
+    return status;
 }
 
-static gr_status private_step(struct bench *b, size_t first, size_t batch) {
-    const double unit = clip_norm / grid;
-    double at = gr_clock_cpu_seconds();
+/* The same rows' sums alone, by whole parts. */
+static gr_status sum_parts(struct bench *b, size_t first, size_t batch) {
     gr_status status = GR_OK;
-    memset(b->parts, 0, sizeof b->parts);
-    memset(b->whole, 0, b->size * sizeof *b->whole);
     for (size_t done = 0, n; done < batch; done += n) {
         n = batch - done < GR_CLIP_ROWS_MAX ? batch - done : GR_CLIP_ROWS_MAX;
         gather(b, first + done, n);
         GR_TRY(gr_model_clipped_sum(b->model, b->parameters, n, clip_norm, b->sum));
-        at = note(b, 0, at);
-        gr_round_to_grid(b->sum, 1 / unit, b->whole, b->size);
-        at = note(b, 1, at);
+        gr_round_to_grid(b->sum, GR_PRIVATE_SUM_STEPS / clip_norm, b->whole, b->size);
     }
-    gr_noise_add(b->noise, b->seed, b->stream++, b->whole, b->size);
-    note(b, 2, at);
-    const double factor = rate * unit / (double)batch;
-    for (size_t i = 0; i < b->size; i++)
-        b->parameters[i] -= (float)(factor * (double)b->whole[i]);
 out:
     return status;
 }
@@ -150,10 +155,10 @@ static double peak_mebibytes(void) {
 /* Before anything takes batches of their own size, which plain steps do. */
 static gr_status grow(struct bench *b, size_t n_batches, const size_t *batches, double *grown) {
     double least = 0;
-    gr_status status;
-    GR_TRY(make_model(b, GR_CLIP_ROWS_MAX));
+    gr_status status = GR_OK;
     for (size_t k = 0; k < n_batches; k++) {
-        GR_TRY(private_step(b, 0, batches[k]));
+        GR_TRY(make_model(b, batches[k], GR_CLIP_ROWS_MAX));
+        GR_TRY(private_step(b));
         if (k == 0) least = peak_mebibytes();
         grown[k] = peak_mebibytes() - least;
     }
@@ -161,36 +166,50 @@ out:
     return status;
 }
 
-/* In turn, so that both meet the same disturbances. The model for plain batches serves both. */
+enum part { PLAIN, PRIVATE, SUMS, NOISE, PARTS };
+
+/* One of each, in turn, so that all meet the same disturbances. */
+static gr_status take_turns(struct bench *b, size_t step, size_t batch, double seconds[PARTS]) {
+    const size_t first = step * batch % (ROWS - batch + 1);
+    double at[PARTS + 1];
+    gr_status status;
+    at[PLAIN] = gr_clock_cpu_seconds();
+    GR_TRY(plain_step(b, first, batch));
+    at[PRIVATE] = gr_clock_cpu_seconds();
+    GR_TRY(private_step(b));
+    at[SUMS] = gr_clock_cpu_seconds();
+    GR_TRY(sum_parts(b, first, batch));
+    at[NOISE] = gr_clock_cpu_seconds();
+    gr_noise_add(b->noise, b->secret, b->stream++, b->whole, b->size);
+    at[PARTS] = gr_clock_cpu_seconds();
+    for (size_t p = 0; p < PARTS; p++)
+        seconds[p] = at[p + 1] - at[p];
+out:
+    return status;
+}
+
 static gr_status measure(struct bench *b, size_t batch, double grown) {
-    static double plain[STEPS_MAX], private[STEPS_MAX], part[3][STEPS_MAX];
-    double used = 0;
+    static double each[PARTS][STEPS_MAX];
+    double used = 0, turn[PARTS], median[PARTS];
     size_t n = 0;
     gr_status status;
-    GR_TRY(make_model(b, batch < GR_CLIP_ROWS_MAX ? GR_CLIP_ROWS_MAX : batch));
+    GR_TRY(make_model(b, batch, batch < GR_CLIP_ROWS_MAX ? GR_CLIP_ROWS_MAX : batch));
     for (size_t step = 0; n < 3 || (used < b->seconds && n < STEPS_MAX); step++) {
-        const size_t first = step * batch % (ROWS - batch + 1);
-        const double start = gr_clock_cpu_seconds();
-        GR_TRY(plain_step(b, first, batch));
-        const double middle = gr_clock_cpu_seconds();
-        GR_TRY(private_step(b, first, batch));
-        const double end = gr_clock_cpu_seconds();
+        GR_TRY(take_turns(b, step, batch, turn));
         if (step < 2) continue; /* they take memory */
-        plain[n] = middle - start;
-        private[n] = end - middle;
-        for (size_t p = 0; p < 3; p++)
-            part[p][n] = b->parts[p];
-        used += end - start;
+        for (size_t p = 0; p < PARTS; p++)
+            each[p][n] = turn[p];
+        used += turn[PLAIN] + turn[PRIVATE];
         n++;
     }
-    gsl_sort(plain, 1, n);
-    gsl_sort(private, 1, n);
-    for (size_t p = 0; p < 3; p++)
-        gsl_sort(part[p], 1, n);
-    printf("%5zu %9.3f %9.3f %7.2f %14.2f %8.3f %8.3f %8.3f %8.1f\n", batch, 1e3 * plain[n / 2],
-           1e3 * private[n / 2], private[n / 2] / plain[n / 2],
-           (private[n / 2] - part[2][n / 2]) / plain[n / 2], 1e3 * part[0][n / 2],
-           1e3 * part[1][n / 2], 1e3 * part[2][n / 2], grown);
+    for (size_t p = 0; p < PARTS; p++) {
+        gsl_sort(each[p], 1, n);
+        median[p] = each[p][n / 2];
+    }
+    printf("%5zu %9.3f %9.3f %7.2f %14.2f %9.3f %8.3f %8.1f\n", batch, 1e3 * median[PLAIN],
+           1e3 * median[PRIVATE], median[PRIVATE] / median[PLAIN],
+           (median[PRIVATE] - median[NOISE]) / median[PLAIN], 1e3 * median[SUMS],
+           1e3 * median[NOISE], grown);
 out:
     return status;
 }
@@ -200,14 +219,15 @@ static gr_status run(struct bench *b, size_t n_batches, const size_t *batches) {
     gr_status status;
     GR_TRY(gr_base_start());
     GR_TRY(make_rows(&b->rows));
+    gr_secret_make(b->secret);
     GR_TRY(grow(b, n_batches, batches, grown));
-    printf(
-        "%s, %zu parameters, milliseconds of processor time a step\n"
-        "batch     plain   private   ratio  without noise     sums rounding    noise  MiB more\n",
-        b->config == &mlp ? "784-200-200-10" : "McMahan's CNN", b->size);
+    printf("%s, %zu parameters, milliseconds of processor time a step\n"
+           "batch     plain   private   ratio  without noise      sums    noise  MiB more\n",
+           b->config == &mlp ? "784-200-200-10" : "McMahan's CNN", b->size);
     for (size_t k = 0; k < n_batches; k++)
         GR_TRY(measure(b, batches[k], grown[k]));
 out:
+    gr_private_steps_free(b->steps);
     gr_model_free(b->model);
     gr_noise_free(b->noise);
     gr_free(b->parameters);
