@@ -130,12 +130,14 @@ out:
 }
 
 /* An id's shares at once. */
-static gr_status add_rows(struct gr_model *model, struct gr_layer *layer, size_t n, float *sum) {
+static gr_status add_rows(struct gr_model *model, struct gr_layer *layer, size_t n, bool fresh,
+                          float *sum) {
     const size_t width = layer->config.width;
     float *table = sum + layer->weight;
     uint32_t *times;
     gr_status status;
     GR_TRY(find_times(layer, &times));
+    if (fresh) memset(table, 0, layer->n_weights * sizeof *table);
     for (size_t i = 0; i < n; i++) {
         const float *ids = layer->in + i * layer->inputs, *delta = model->delta + i * width;
         const float share = share_of(ids, layer->inputs);

@@ -191,11 +191,12 @@ static void scale_row(float *delta, size_t n, double factor, float *in, size_t n
     }
 }
 
-/* to += the rows' stored derivatives, n_columns each, each times its factor: some columns at a
- * time, which stay in the first cache while the rows go by. */
+/* to += the rows' stored derivatives, or if fresh =, n_columns each, each times its factor: some
+ * columns at a time, which stay in the first cache while the rows go by. */
 static void add_stored(const float *rows, size_t stride, size_t n, const double *factors,
-                       float *restrict to, size_t n_columns) {
+                       bool fresh, float *restrict to, size_t n_columns) {
     enum { COLUMNS = 2048 };
+    if (fresh) memset(to, 0, n_columns * sizeof *to);
     for (size_t first = 0; first < n_columns; first += COLUMNS) {
         const size_t end = n_columns - first < COLUMNS ? n_columns : first + COLUMNS;
         for (size_t i = 0; i < n; i++) {
@@ -209,12 +210,12 @@ static void add_stored(const float *rows, size_t stride, size_t n, const double 
 }
 
 static gr_status add_layer(struct gr_model *model, struct gr_layer *layer, size_t n,
-                           const double *factors, float *sum) {
+                           const double *factors, bool fresh, float *sum) {
     float *kept = model->clipping->kept[layer - model->layers];
     if (layer->kind->backward_rows) {
         const size_t stride = gr_layer_row_stride(layer);
-        add_stored(kept, stride, n, factors, sum + layer->weight, layer->n_weights);
-        add_stored(kept + gr_layer_row_biases(layer), stride, n, factors, sum + layer->bias,
+        add_stored(kept, stride, n, factors, fresh, sum + layer->weight, layer->n_weights);
+        add_stored(kept + gr_layer_row_biases(layer), stride, n, factors, fresh, sum + layer->bias,
                    layer->n_biases);
     }
     if (!layer->kind->add_rows) return GR_OK;
@@ -223,12 +224,12 @@ static gr_status add_layer(struct gr_model *model, struct gr_layer *layer, size_
                   layer->in + i * layer->inputs, layer->inputs);
     float *const delta = model->delta;
     model->delta = kept;
-    const gr_status status = layer->kind->add_rows(model, layer, n, sum);
+    const gr_status status = layer->kind->add_rows(model, layer, n, fresh, sum);
     model->delta = delta;
     return status;
 }
 
-/* sum += rows first .. first + n - 1 of the batch, clipped; good: whether a row can be taken. */
+/* sum += rows first .. first + n - 1 of the batch, clipped; sum = the first ones. */
 static gr_status add_rows(struct gr_model *model, const float *parameters, size_t first, size_t n,
                           double clip_norm, float *sum) {
     double squares[GR_CLIP_ROWS_MAX], factors[GR_CLIP_ROWS_MAX];
@@ -240,7 +241,8 @@ static gr_status add_rows(struct gr_model *model, const float *parameters, size_
     for (size_t i = 0; i < n; i++)
         factors[i] = good[i] ? factor_of(squares[i], clip_norm) : 0;
     for (size_t l = 0; l < model->n_layers; l++)
-        if (!model->layers[l].merged) GR_TRY(add_layer(model, &model->layers[l], n, factors, sum));
+        if (!model->layers[l].merged)
+            GR_TRY(add_layer(model, &model->layers[l], n, factors, first == 0, sum));
 out:
     return status;
 }
@@ -253,7 +255,7 @@ gr_status gr_model_clipped_sum(struct gr_model *model, const float *parameters, 
     GR_TRY(make_clipping(model));
     const size_t rows = model->clipping->rows;
     GR_TRY(gr_model_make_room(model, rows));
-    memset(sum, 0, model->layout.size * sizeof *sum);
+    gr_layout_zero_gaps(&model->layout, sum);
     for (size_t first = 0; first < n; first += rows)
         GR_TRY(add_rows(model, parameters, first, n - first < rows ? n - first : rows, clip_norm,
                         sum));
@@ -278,7 +280,7 @@ static gr_status add_unit(struct gr_model *model, const float *parameters, size_
     GR_TRY(gr_model_pass(model, parameters, first, end - first, 1.0 / (double)(end - first),
                          &target, &loss_sum));
     factor = factor_of(gr_square_sum(target.vector, size), clip_norm);
-    if (good && isfinite(loss_sum)) add_stored(target.vector, size, 1, &factor, sum, size);
+    if (good && isfinite(loss_sum)) add_stored(target.vector, size, 1, &factor, false, sum, size);
 out:
     return status;
 }

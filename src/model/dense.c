@@ -205,8 +205,9 @@ static gr_status row_norms(struct gr_model *model, struct gr_layer *layer, size_
     return GR_OK;
 }
 
-static gr_status add_rows(struct gr_model *model, struct gr_layer *layer, size_t n, float *sum) {
-    const struct gr_target target = {.vector = sum, .before = sum};
+static gr_status add_rows(struct gr_model *model, struct gr_layer *layer, size_t n, bool fresh,
+                          float *sum) {
+    const struct gr_target target = {.vector = sum, .before = fresh ? NULL : sum};
     return backward_weight(model, layer, NULL, n, &target);
 }
 

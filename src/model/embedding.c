@@ -107,14 +107,21 @@ out:
 }
 
 /* Each column has a table for itself: no two of a row's derivatives meet. */
-static gr_status add_rows(struct gr_model *model, struct gr_layer *layer, size_t n, float *sum) {
+static void add_derivatives(const struct gr_model *model, const struct gr_layer *layer, size_t n,
+                            float *to) {
     const size_t *offset = layer->state, width = layer->config.width;
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < layer->n_codes; k++) {
             const float code = layer->in[i * layer->inputs + layer->codes[k].feature];
             gr_lookup_add(model->delta + i * layer->outputs + place_of(layer, k), width,
-                          sum + offset[k] + gr_lookup_index(code) * width);
+                          to + offset[k] + gr_lookup_index(code) * width);
         }
+}
+
+static gr_status add_rows(struct gr_model *model, struct gr_layer *layer, size_t n, bool fresh,
+                          float *sum) {
+    if (fresh) memset(sum + layer->weight, 0, layer->n_weights * sizeof *sum);
+    add_derivatives(model, layer, n, sum);
     return GR_OK;
 }
 
@@ -125,7 +132,8 @@ static gr_status backward_weight(struct gr_model *model, struct gr_layer *layer,
                                  const struct gr_target *target) {
     (void)parameters;
     gr_lookup_start(target, layer->weight, layer->n_weights);
-    return add_rows(model, layer, n, target->vector);
+    add_derivatives(model, layer, n, target->vector);
+    return GR_OK;
 }
 
 static gr_status row_norms(struct gr_model *model, struct gr_layer *layer, size_t n,

@@ -99,11 +99,13 @@ struct gr_layer_kind {
      * backward_rows; others have neither. Those two are for rows whose own derivatives are products
      * that need not be made. row_norms adds to squares[i], of n, the squared L2 norm of row i's own
      * derivative by the layer's parameters; add_rows adds the rows' derivatives to `sum`, laid out
-     * as the gradient: a row's at most once to each element, so that roundings are as few as rows.
+     * as the gradient, or if `fresh` puts them there: a row's at most once to each element, so that
+     * roundings are as few as rows.
      */
     gr_status (*row_norms)(struct gr_model *model, struct gr_layer *layer, size_t n,
                            double *squares);
-    gr_status (*add_rows)(struct gr_model *model, struct gr_layer *layer, size_t n, float *sum);
+    gr_status (*add_rows)(struct gr_model *model, struct gr_layer *layer, size_t n, bool fresh,
+                          float *sum);
     /* Each row apart: rows, n x gr_layer_row_stride, receives the rows' own derivatives. data: both
      * halves, as `backward` takes them. */
     gr_status (*backward_rows)(struct gr_model *model, struct gr_layer *layer,

@@ -115,6 +115,15 @@ out:
     return status;
 }
 
+void gr_layout_zero_gaps(const struct gr_layout *layout, float *vector) {
+    for (size_t t = 0; t < layout->n_tensors; t++) {
+        const size_t end = layout->tensors[t].offset + layout->tensors[t].n_elements;
+        const size_t next =
+            t + 1 < layout->n_tensors ? layout->tensors[t + 1].offset : layout->size;
+        memset(vector + end, 0, (next - end) * sizeof *vector);
+    }
+}
+
 /*
  * Gaps are zeroed, since the gradient is clipped and added as one vector, gaps included. Weights of
  * rows are taken against their mean over the silo, so that a batch of light rows makes a small
@@ -123,13 +132,7 @@ out:
 gr_status gr_model_gradient(struct gr_model *model, const float *parameters, size_t n,
                             float *gradient, double *loss_sum) {
     const struct gr_target target = {.vector = gradient};
-    const struct gr_layout *layout = &model->layout;
-    for (size_t t = 0; t < layout->n_tensors; t++) {
-        const size_t end = layout->tensors[t].offset + layout->tensors[t].n_elements;
-        const size_t next =
-            t + 1 < layout->n_tensors ? layout->tensors[t + 1].offset : layout->size;
-        memset(gradient + end, 0, (next - end) * sizeof *gradient);
-    }
+    gr_layout_zero_gaps(&model->layout, gradient);
     return pass(model, parameters, n, 1.0 / (double)n, &target, gradient, loss_sum);
 }
 

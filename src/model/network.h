@@ -121,6 +121,9 @@ double gr_model_loss(const struct gr_model *model, size_t first, size_t n, float
 gr_status gr_model_pass(struct gr_model *model, const float *parameters, size_t first, size_t n,
                         double scale, const struct gr_target *target, double *loss_sum) GR_CHECKED;
 
+/* Zeroes what lies between and behind the tensors. */
+void gr_layout_zero_gaps(const struct gr_layout *layout, float *vector);
+
 /* NULL is nothing to release. */
 void gr_clipping_free(struct gr_clipping *clipping);
 
