@@ -21,6 +21,13 @@ extern "C" {
 
 enum gr_element { GR_ELEMENT_UINT8, GR_ELEMENT_FLOAT32 };
 
+/* Whose each row is, where persons are what is hidden. */
+struct gr_persons {
+    uint32_t n;      /* 0: rows have no persons */
+    uint32_t *first; /* of each in `rows`; n + 1; owned */
+    uint32_t *rows; /* numbers of rows, person by person, each's in the order of the table; owned */
+};
+
 /*
  * Rows in memory. Features stay in their element type; a gathered feature is
  * value * scale (images: 1/255; float32: 1).
@@ -35,6 +42,7 @@ struct gr_rows {
     float *targets;  /* n_rows, numbers to be predicted; owned; NULL: the labels are */
     float *weights;  /* n_rows, each >= 0 and finite; owned; NULL: each is 1 */
     float *offsets;  /* n_rows, finite, added to the model's output; owned; NULL: each is 0 */
+    struct gr_persons persons; /* of a silo's training rows with privacy.unit person; else none */
 };
 
 /* The exponent of rows of which none has a weight above 0: gr_rows_weight_exponent. */

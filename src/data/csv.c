@@ -26,7 +26,7 @@ struct csv_state {
     int32_t *labels;        /* room; owned, like all below */
     float *targets;         /* room; NULL without targets */
     float *terms[GR_TERMS]; /* room; NULL without such a column */
-    int32_t *group_of;      /* room; NULL where rows are not partitioned by column */
+    int32_t *group_of;      /* room; NULL where nobody asks for groups */
     struct gr_groups groups;
     struct csv_place *places; /* room / window_rows + 1 */
     size_t window_rows;
@@ -37,9 +37,14 @@ struct csv_state {
 /* ---- groups --------------------------------------------------------------------------------- */
 
 /* The test table's rows are not partitioned. */
-static bool wants_groups(const struct gr_reader *reader) {
+static bool is_partitioned(const struct gr_reader *reader) {
     return reader->data->partition.method == GR_PARTITION_COLUMN &&
-           reader->table == &reader->data->train && reader->columns->group >= 0;
+           reader->table == &reader->data->train;
+}
+
+static bool wants_groups(const struct gr_reader *reader) {
+    return reader->columns->group >= 0 &&
+           (is_partitioned(reader) || (reader->asks & GR_ASK_GROUPS));
 }
 
 /* A column that was meant for text, not for silos, is told before its values fill the memory. */
@@ -48,7 +53,7 @@ static gr_status find_group(const struct gr_reader *reader, struct csv_state *s,
     uint32_t found;
     gr_status status;
     GR_TRY(gr_groups_find(&s->groups, s->table.group.text, s->table.group.length, &found));
-    if (found >= most) {
+    if (found >= most && is_partitioned(reader)) {
         status = gr_fail(GR_ERROR_CONFIG,
                          "data.silos: found %u, the column \"%s\" has more than %zu values (and "
                          "there is a silo for each)",

@@ -85,7 +85,7 @@ static gr_status write_table(void *context) {
     size_t n;
     gr_status status;
     GR_TRY(gr_allocate(GR_LABEL_WINDOW, sizeof *window, "labels", &window));
-    GR_TRY(gr_reader_open(&config, &import->table, &reader));
+    GR_TRY(gr_reader_open(&config, &import->table, 0, &reader));
     GR_TRY(check_range(&reader, import->first, import->limit, &n));
     GR_TRY(count_classes(&reader, window, &n_classes));
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);

@@ -235,14 +235,22 @@ out:
     return status;
 }
 
+/* Only where persons are what is hidden. */
+static unsigned asks_of(const struct gr_config *config) {
+    return config->privacy.unit == GR_PRIVACY_PERSON ? GR_ASK_GROUPS : 0;
+}
+
 /* Partitions n rows with these answers and plans the own silos. */
 static gr_status plan_silos(struct load *l, struct gr_reader *reader, size_t n,
                             const struct answers *answers, struct gr_pick **picks,
                             size_t *n_picks) {
     const struct gr_share *share = l->share;
     struct gr_partition partition = {0};
+    uint32_t *groups = NULL, n_groups = 0;
     size_t total = 0;
     gr_status status;
+    if (reader->asks & GR_ASK_GROUPS)
+        GR_TRY(gr_reader_groups(reader, l->data->columns, NULL, n, &groups, &n_groups));
     GR_TRY(partition_rows(l, reader, n, answers->labels, &partition));
     for (size_t i = 0; i < share->n_local; i++)
         total += partition.first[share->silos[i] + 1] - partition.first[share->silos[i]];
@@ -254,10 +262,14 @@ static gr_status plan_silos(struct load *l, struct gr_reader *reader, size_t n,
         GR_TRY(plan_silo(l, id, row, count, answers, &reader->shape, &l->data->local[i],
                          *picks + *n_picks));
         *n_picks += count;
+        if (groups)
+            GR_TRY(
+                gr_persons_create(groups, n_groups, row, count, &l->data->local[i].train.persons));
     }
     /* One silo's rows are in order already. */
     if (share->n_local > 1) qsort(*picks, *n_picks, sizeof **picks, by_row);
 out:
+    gr_free(groups);
     gr_partition_release(&partition);
     return status;
 }
@@ -270,7 +282,7 @@ static gr_status load_train(struct load *l) {
     struct answers answers = {0};
     size_t n_picks = 0;
     gr_status status;
-    GR_TRY(gr_reader_open(config, &config->train, &reader));
+    GR_TRY(gr_reader_open(config, &config->train, asks_of(l->config), &reader));
     size_t n = reader.shape.shape[0];
     if (config->limit != 0 && config->limit < n) n = config->limit;
     l->data->n_common = n;
@@ -299,15 +311,20 @@ static gr_status read_silo(struct load *l, size_t i) {
     struct gr_reader reader = {0};
     struct gr_pick *picks = NULL;
     struct answers answers = {0};
+    uint32_t *groups = NULL, n_groups = 0;
     char pseudonym[24];
     gr_status status;
-    GR_TRY(gr_reader_open(config, &config->silo_tables[id], &reader));
+    GR_TRY(gr_reader_open(config, &config->silo_tables[id], asks_of(l->config), &reader));
     size_t n = reader.shape.shape[0];
     GR_TRY(read_answers(l, &reader, n, &answers));
     GR_TRY(check_answers(l, &reader, n, &answers));
     GR_TRY(gr_allocate(n, sizeof *picks, "a reading plan", &picks));
     GR_TRY(plan_silo(l, id, NULL, n, &answers, &reader.shape, &l->data->local[i], picks));
     GR_TRY(gr_reader_rows(&reader, picks, n));
+    if (reader.asks & GR_ASK_GROUPS) {
+        GR_TRY(gr_reader_groups(&reader, reader.columns, NULL, n, &groups, &n_groups));
+        GR_TRY(gr_persons_create(groups, n_groups, NULL, n, &l->data->local[i].train.persons));
+    }
     GR_TRY(join_table(l, &reader, answers.n_classes));
     add_found(l->data, i, &reader);
     gr_silo_pseudonym(id, pseudonym);
@@ -317,6 +334,7 @@ static gr_status read_silo(struct load *l, size_t i) {
 out:
     l->data->local[i].misfit = reader.misfit;
     release_answers(&answers);
+    gr_free(groups);
     gr_free(picks);
     gr_reader_close(&reader);
     return status;
@@ -370,7 +388,7 @@ static gr_status load_test(struct load *l) {
     gr_status status;
     const char *path = config->source == GR_SOURCE_IDX ? config->test.features : config->test.file;
     if (!path || !path[0]) return GR_OK;
-    GR_TRY(gr_reader_open(config, &config->test, &reader));
+    GR_TRY(gr_reader_open(config, &config->test, 0, &reader));
     size_t n = reader.shape.shape[0];
     GR_TRY(read_answers(l, &reader, n, &answers));
     GR_TRY(check_answers(l, &reader, n, &answers));

@@ -217,11 +217,12 @@ static gr_status tell_source(const struct gr_data_config *config, const char *pa
 }
 
 /* Opening, columns, schema: after a failure in any of them only `misfit` says something. */
-gr_status gr_reader_open_for(const struct gr_data_config *config,
+static gr_status open_reader(const struct gr_data_config *config,
                              const struct gr_table_config *table,
                              const struct gr_preprocessing *preprocessing, bool labelled,
-                             const char *id, struct gr_reader *reader) {
+                             const char *id, unsigned asks, struct gr_reader *reader) {
     *reader = (struct gr_reader){
+        .asks = asks,
         .operations = config->source == GR_SOURCE_IDX   ? &gr_idx_operations
                       : config->source == GR_SOURCE_CSV ? &gr_csv_operations
                                                         : &gr_guard_operations,
@@ -243,9 +244,16 @@ gr_status gr_reader_open_for(const struct gr_data_config *config,
     return status;
 }
 
+gr_status gr_reader_open_for(const struct gr_data_config *config,
+                             const struct gr_table_config *table,
+                             const struct gr_preprocessing *preprocessing, bool labelled,
+                             const char *id, struct gr_reader *reader) {
+    return open_reader(config, table, preprocessing, labelled, id, 0, reader);
+}
+
 gr_status gr_reader_open(const struct gr_data_config *config, const struct gr_table_config *table,
-                         struct gr_reader *reader) {
-    return gr_reader_open_for(config, table, NULL, true, NULL, reader);
+                         unsigned asks, struct gr_reader *reader) {
+    return open_reader(config, table, NULL, true, NULL, asks, reader);
 }
 
 void gr_reader_close(struct gr_reader *reader) {

@@ -75,6 +75,7 @@ struct gr_reader_operations {
 struct gr_reader {
     const struct gr_reader_operations *operations;
     const struct gr_table_config *table; /* borrowed */
+    unsigned asks;                       /* enum gr_reader_ask, together */
     bool unlabelled;                     /* labels are not looked for, and need not be there */
     const struct gr_data_config *data;   /* borrowed; csv only, else it may be NULL */
     const struct gr_preprocessing *preprocessing; /* what rows are read for; borrowed; NULL */
@@ -100,12 +101,15 @@ extern const struct gr_reader_operations gr_csv_operations;
 extern const struct gr_reader_operations gr_hdf5_operations;  /* in this process: see guard.c */
 extern const struct gr_reader_operations gr_guard_operations; /* gr_hdf5_operations in a child */
 
+/* What is asked of a table beside features and answers. */
+enum gr_reader_ask { GR_ASK_GROUPS = 1 /* whatever the partition */ };
+
 /*
  * Opens a table of config->source, and holds its columns against config->schema. On failure all of
  * the reader is empty but `misfit`.
  */
 gr_status gr_reader_open(const struct gr_data_config *config, const struct gr_table_config *table,
-                         struct gr_reader *reader) GR_CHECKED;
+                         unsigned asks, struct gr_reader *reader) GR_CHECKED;
 /* For a stored model. labelled false: see `unlabelled`; preprocessing NULL: it has none; id: see
  * `id`. */
 gr_status gr_reader_open_for(const struct gr_data_config *config,
@@ -152,9 +156,9 @@ gr_status gr_reader_check(struct gr_reader *reader, const struct gr_domain *doma
                           const int32_t *labels, const float *targets) GR_CHECKED;
 
 /*
- * The first n rows' groups by the column `column` of `columns`, each as a place in the byte order
- * of the names that occur in those rows; caller releases *out with gr_free. GR_ERROR_DATA: there is
- * no such column, or it is none of groups.
+ * The first n rows' groups by the column `column` of `columns` (NULL: the one of groups, which
+ * names persons), each as a place in the byte order of the names that occur in those rows; caller
+ * releases *out with gr_free. GR_ERROR_DATA: there is no such column, or it is none of groups.
  */
 gr_status gr_reader_groups(struct gr_reader *reader, const struct gr_columns *columns,
                            const char *column, size_t n, uint32_t **out,

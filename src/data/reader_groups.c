@@ -37,7 +37,14 @@ out:
 static gr_status check_column(const struct gr_reader *reader, const struct gr_columns *columns,
                               const char *column) {
     const char *path = gr_reader_features_path(reader);
+    const char *setting = column ? "data.partition.column" : "privacy.unit";
     char name[64];
+    if (!column && (!columns || columns->group < 0))
+        return gr_fail(GR_ERROR_DATA,
+                       "%s: privacy.unit: found no column of type group, expected "
+                       "one that names the person of each row",
+                       path);
+    if (!column) column = columns->schema->columns[columns->group].name;
     gr_text_quote(column, strlen(column), name, sizeof name);
     for (unsigned i = 0; columns && i < columns->schema->columns_count; i++) {
         const struct gr_column *c = &columns->schema->columns[i];
@@ -49,9 +56,8 @@ static gr_status check_column(const struct gr_reader *reader, const struct gr_co
                            path, name, gr_column_type_text(c->type));
         if (reader->shape.group_bytes > 0) return GR_OK;
         return gr_fail(GR_ERROR_DATA,
-                       "%s: data.partition.column: the table does not hold the values of \"%s\"; "
-                       "import it again",
-                       path, name);
+                       "%s: %s: the table does not hold the values of \"%s\"; import it again",
+                       path, setting, name);
     }
     return no_column(path, columns, column);
 }

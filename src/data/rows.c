@@ -43,7 +43,43 @@ void gr_rows_release(struct gr_rows *rows) {
     gr_free(rows->targets);
     gr_free(rows->weights);
     gr_free(rows->offsets);
+    gr_free(rows->persons.first);
+    gr_free(rows->persons.rows);
     *rows = (struct gr_rows){0};
+}
+
+/* ---- persons -------------------------------------------------------------------------------- */
+
+/* Sorted by counting. Groups that have none of these rows are no persons; the others keep their
+ * order, so that a person who is not there moves no other. */
+gr_status gr_persons_create(const uint32_t *group, uint32_t n_groups, const uint32_t *row, size_t n,
+                            struct gr_persons *out) {
+    uint32_t *place = NULL, used = 0;
+    gr_status status;
+    *out = (struct gr_persons){0};
+    GR_TRY(gr_allocate_zero(n_groups, sizeof *place, "persons", &place));
+    for (size_t i = 0; i < n; i++)
+        place[group[row ? row[i] : i]]++;
+    for (uint32_t g = 0; g < n_groups; g++)
+        used += place[g] > 0;
+    GR_TRY(gr_allocate((size_t)used + 1, sizeof *out->first, "persons", &out->first));
+    GR_TRY(gr_allocate(n, sizeof *out->rows, "rows of persons", &out->rows));
+    out->first[0] = 0;
+    for (uint32_t g = 0; g < n_groups; g++) {
+        if (place[g] == 0) continue;
+        out->first[out->n + 1] = out->first[out->n] + place[g];
+        place[g] = out->first[out->n++];
+    }
+    for (size_t i = 0; i < n; i++)
+        out->rows[place[group[row ? row[i] : i]]++] = (uint32_t)i;
+out:
+    gr_free(place);
+    if (status != GR_OK) {
+        gr_free(out->first);
+        gr_free(out->rows);
+        *out = (struct gr_persons){0};
+    }
+    return status;
 }
 
 /* ---- batches -------------------------------------------------------------------------------- */

@@ -13,6 +13,13 @@ gr_status gr_rows_create_like(size_t n_rows, const struct gr_rows *like,
                               struct gr_rows *out) GR_CHECKED;
 size_t gr_rows_bytes(const struct gr_rows *rows); /* of one row's features */
 
+/*
+ * The persons of n rows of a table: whose row i is says group[row[i]] (row NULL: group[i]), a
+ * number below n_groups.
+ */
+gr_status gr_persons_create(const uint32_t *group, uint32_t n_groups, const uint32_t *row, size_t n,
+                            struct gr_persons *out) GR_CHECKED;
+
 /* Deals the batches of a test table of n rows, and makes room in data->test. */
 gr_status gr_test_create(const struct gr_share *share, size_t n, const struct gr_rows *like,
                          struct gr_data *data) GR_CHECKED;

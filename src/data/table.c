@@ -355,7 +355,7 @@ gr_status gr_data_summarise(const struct gr_data_config *config,
     struct gr_reader reader = {0};
     gr_status status;
     *out = (struct gr_table_summary){0};
-    GR_TRY(gr_reader_open(config, table, &reader));
+    GR_TRY(gr_reader_open(config, table, 0, &reader));
     GR_TRY(gr_reader_classes(&reader, reader.shape.shape[0], &out->n_classes));
     out->n_rows = reader.shape.shape[0];
     out->n_dims = reader.shape.n_dims;

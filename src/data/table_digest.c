@@ -43,6 +43,8 @@ static void digest_rows(const struct gr_rows *rows, size_t first, size_t n,
     add_list(&digest, rows->weights, sizeof *rows->weights, first, n);
     add_list(&digest, rows->offsets, sizeof *rows->offsets, first, n);
     add_list(&digest, rows->features, gr_rows_bytes(rows), first, n);
+    add_list(&digest, rows->persons.first, sizeof(uint32_t), 0, (size_t)rows->persons.n + 1);
+    add_list(&digest, rows->persons.rows, sizeof(uint32_t), first, n);
     gr_digest_finish(&digest, out);
 }
 
