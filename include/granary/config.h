@@ -277,11 +277,18 @@ bool gr_column_is_number(enum gr_column_type type);
  */
 gr_status gr_schema_load(const char *path, struct gr_schema **out) GR_CHECKED;
 /*
- * Not collective. Whether data.schema says all that secure sums do not ask of silos: the categories
- * of each column, and the range of each that is scaled or filled or is a weight. GR_OK without
- * secure.aggregation, and without a schema. Errors: as gr_schema_load.
+ * Not collective. Whether data.schema says all that secure sums and differential privacy do not ask
+ * of silos: the categories of each column, the range of each that is scaled or filled or is a
+ * weight, and with privacy.unit person who the person of a row is. GR_OK without these settings,
+ * and without a schema. Errors: as gr_schema_load.
  */
 gr_status gr_schema_check_secure(const struct gr_config *config) GR_CHECKED;
+/*
+ * Not collective. With privacy.unit row and a schema that has a column of groups, a line about
+ * persons with several rows, for whoever looks at the config; else NULL. *out: the caller's, for
+ * gr_free. Errors: as gr_schema_load.
+ */
+gr_status gr_privacy_remark(const struct gr_config *config, char **out) GR_CHECKED;
 /*
  * Not collective. As gr_schema_load, for text of `length` bytes in memory; `name` stands for the
  * path in messages.

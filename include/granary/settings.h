@@ -616,6 +616,9 @@ struct gr_budget_config {
     /* Of rows and persons: how many a silo has, as everybody may know. poisson: each is in a      \
      * step with probability expected_batch / expected_units; fixed: the places of a pass. */      \
     X##_WHOLE(in, expected_units, "0", DECIDES, 0, UINT32_MAX)                                     \
+    /* Of persons: the most rows of one in a step. Of whoever has more, others are taken each     \
+     * time. */                                                                                    \
+    X##_WHOLE(in, rows_per_person, "16", DECIDES, 1, 64)                                           \
     /* Of fixed sampling. */                                                                       \
     X##_SECTION(in, correlation, gr_correlation_config, GR_CORRELATION_KEYS)                       \
     X##_SECTION(in, budget, gr_budget_config, GR_BUDGET_KEYS)

@@ -7,7 +7,11 @@
 
 #include "privacy/accounting.h"
 
+#include <string.h>
+
 #define WITH "with privacy.unit"
+
+enum { ROWS_PER_PERSON = 16 }; /* the default */
 
 bool gr_is_private(const struct gr_config *config) {
     return config->privacy.unit != GR_PRIVACY_NONE;
@@ -122,6 +126,35 @@ static void check_correlation(const struct gr_rule_context *r) {
         REFUSE(r, path, "found %u, allowed 2 to 1024 with privacy.correlation.type banded", bands);
 }
 
+/* Persons are named by a column, and each is to be in one silo. */
+static void check_persons(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    const struct gr_data_config *data = &config->data;
+    if (config->privacy.unit != GR_PRIVACY_PERSON) {
+        if (config->privacy.rows_per_person != ROWS_PER_PERSON &&
+            gr_rule_sound(r, "privacy.rows_per_person"))
+            REFUSE(r, "privacy.rows_per_person",
+                   "found %u, allowed only %d, the default, " WITH " %s",
+                   config->privacy.rows_per_person, ROWS_PER_PERSON,
+                   gr_privacy_unit_text(config->privacy.unit));
+        return;
+    }
+    if (data->source != GR_SOURCE_CSV && data->source != GR_SOURCE_HDF5) {
+        if (gr_rule_sound(r, "data.source"))
+            REFUSE(
+                r, "privacy.unit",
+                "found person, allowed only with data.source csv or hdf5: a column of type group "
+                "names the person of each row");
+    } else if (data->silo_tables_count == 0 && data->silos > 1 &&
+               data->partition.method != GR_PARTITION_COLUMN &&
+               gr_rule_sound(r, "data.partition.method") && gr_rule_sound(r, "data.silos")) {
+        REFUSE(r, "data.partition.method",
+               "found %s, allowed only column " WITH " person, or data.silo_tables: rows of one "
+               "person would be dealt to several silos",
+               gr_partition_text(data->partition.method));
+    }
+}
+
 /* Settings that would let something of rows out beside the noised sums. */
 static void check_told(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
@@ -200,6 +233,7 @@ static void check_silo(const struct gr_rule_context *r) {
 
 void gr_rules_of_privacy(const struct gr_rule_context *r) {
     if (!gr_rule_sound(r, "privacy.unit")) return;
+    check_persons(r);
     if (r->config->privacy.unit == GR_PRIVACY_NONE) {
         check_unused(r);
         return;
@@ -210,4 +244,25 @@ void gr_rules_of_privacy(const struct gr_rule_context *r) {
     check_told(r);
     gr_rules_of_declared(r, WITH " other than none");
     if (r->config->privacy.unit == GR_PRIVACY_SILO) check_silo(r);
+}
+
+gr_status gr_privacy_remark(const struct gr_config *config, char **out) {
+    struct gr_schema *schema = NULL;
+    gr_status status;
+    char name[64];
+    *out = NULL;
+    if (config->privacy.unit != GR_PRIVACY_ROW || !config->data.schema[0]) return GR_OK;
+    GR_TRY(gr_schema_load(config->data.schema, &schema));
+    for (unsigned i = 0; i < schema->columns_count && !*out; i++) {
+        const struct gr_column *c = &schema->columns[i];
+        if (c->type != GR_COLUMN_GROUP) continue;
+        gr_text_quote(c->name, strlen(c->name), name, sizeof name);
+        GR_TRY(gr_text_format(out,
+                              "privacy.unit row: if column %u (%s) names persons, one with k rows "
+                              "is protected k times less; unit person hides all her rows",
+                              i + 1, name));
+    }
+out:
+    gr_schema_free(schema);
+    return status;
 }

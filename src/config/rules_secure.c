@@ -231,12 +231,22 @@ static void check_private_column(const struct gr_config *config, const struct co
                       "refuse, indicator or zero");
 }
 
+static bool has_group(const struct gr_schema *schema) {
+    for (unsigned i = 0; i < schema->columns_count; i++)
+        if (schema->columns[i].type == GR_COLUMN_GROUP) return true;
+    return false;
+}
+
 void gr_check_secure_columns(const struct gr_config *config, const struct gr_schema *schema,
                              const struct gr_node *root, struct gr_broken *broken) {
     const struct gr_node *list = gr_node_child(root, "columns", 7),
                          *node = list ? list->child : NULL;
     const bool private = gr_is_private(config);
     if (!config->secure.aggregation && !private) return;
+    if (config->privacy.unit == GR_PRIVACY_PERSON && list && !list->broken && !has_group(schema))
+        gr_broken_add(broken, list->place, "columns",
+                      "found none of type group, expected one with privacy.unit person: it names "
+                      "the person of each row");
     for (unsigned i = 0; i < schema->columns_count && node; i++, node = node->next) {
         struct column_place at = {.with = private ? "with privacy.unit other than none" : WITH,
                                   .column = &schema->columns[i],

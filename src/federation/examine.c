@@ -62,12 +62,14 @@ static gr_status add_words(struct examiner *e, char *words) {
 }
 
 /*
- * The findings that a run would write into its events (note_found of run_records.c), in the same
- * order.
+ * What the config promises less than it may seem to; then the findings that a run would write into
+ * its events (note_found of run_records.c), in the same order.
  */
 static gr_status note_found(struct examiner *e, const struct gr_cohort *cohort) {
     gr_status status = GR_OK;
     char *words = NULL;
+    GR_TRY(gr_privacy_remark(e->config, &words));
+    GR_TRY(add_words(e, words));
     for (size_t i = 0; i < gr_cohort_columns(cohort); i++) {
         GR_TRY(gr_cohort_tell_found(cohort, i, &words));
         GR_TRY(add_words(e, words));

@@ -19,7 +19,8 @@ enum gr_secret_purpose {
     GR_SECRET_GROUPS, /* who is summed with whom */
     GR_SECRET_PASS,   /* in which step of a pass a unit is */
     GR_SECRET_NOISE,
-    GR_SECRET_MASKS /* of dropout */
+    GR_SECRET_MASKS, /* of dropout */
+    GR_SECRET_ROWS   /* which of a person's rows are in a step */
 };
 
 /* Not collective. A secret of the operating system's. */

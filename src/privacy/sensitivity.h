@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The grid of a noised sum over units, and how much one unit moves it. Clipped sums are taken in
- * floats over micro-batches of at most 64 rows and rounded to multiples of clip norm / 2^24; what
+ * floats over micro-batches of at most 64 units and rounded to multiples of clip norm / 2^24; what
  * is added up and noised are integers.
  *
- * Tables that differ in one unit differ in the rows of one group, of at most four micro-batches.
- * Over m rows of norms up to C a chain of fused products is off by at most m^2 2^-24 C (Higham
- * 2002, equation 3.5), on both tables, and rounding by half a step in each of d coordinates. So the
- * sums differ by at most C (1 + 2^-22) + 4 (2 * 64^2 2^-24 C + sqrt(d) 2^-24 C), which for d up to
- * 10^8 is below 1.0044 C. The noise multiplier that is accounted for is the one that was asked for
- * divided by GR_PRIVATE_SENSITIVITY.
+ * Tables that differ in one unit differ in the units of one group, of at most four micro-batches.
+ * Over m units of norms up to C a chain of fused products is off by at most m^2 2^-24 C (Higham
+ * 2002, equation 3.5), on both tables. A unit's own gradient, clipped by its norm as it was
+ * computed, follows from its rows alone, so that their number has no share in this. Where persons'
+ * rows make a micro-batch pass the model in k pieces of m_1 + ... + m_k = m units, m_1^2 + ... +
+ * m_k^2 and, for adding the pieces, m_1 (k - 1) + m_2 (k - 1) + ... + m_k take the place of m^2,
+ * and are no more than it, as m_i <= m_i m_j. To this comes rounding by half a step in each of d
+ * coordinates. So the sums differ by at most C (1 + 2^-22) + 4 (2 * 64^2 2^-24 C + sqrt(d) 2^-24
+ * C), which for d up to 10^8 is below 1.0044 C. The noise multiplier that is accounted for is the
+ * one that was asked for divided by GR_PRIVATE_SENSITIVITY.
  */
 #ifndef GRANARY_PRIVACY_SENSITIVITY_H
 #define GRANARY_PRIVACY_SENSITIVITY_H

@@ -20,13 +20,15 @@ struct gr_private_steps {
     struct gr_correlation_matrix *correlation; /* NULL: the noise of steps is independent */
     struct gr_correlated_noise *correlated;    /* of the steps since the secret */
     int64_t *sum;                              /* size */
-    float *part;                               /* size: the sum of a micro-batch */
-    uint32_t *drawn;                           /* rows of a step, for each row of the table */
-    uint32_t *group;                           /* of each drawn one */
-    uint32_t *order;                           /* the drawn ones, group by group */
-    uint32_t *begin;                           /* of each group in `order`; n_groups + 1 */
-    uint32_t *step_of;                         /* fixed: of each row, in the pass */
-    size_t room;                               /* rows of the table */
+    float *part;                               /* size: the sum of a micro-batch, */
+    float *passed;      /* size: or of the rows of it that have passed the model together */
+    uint32_t *drawn;    /* units of a step, ascending, for each unit of the table */
+    uint32_t *group;    /* of each drawn one */
+    uint32_t *begin_at; /* person: of each drawn one, which of her rows is the first, of 2^32 */
+    uint32_t *order;    /* places in `drawn`, group by group */
+    uint32_t *begin;    /* of each group in `order`; n_groups + 1 */
+    uint32_t *step_of;  /* fixed: of each unit, in the pass */
+    size_t room;        /* units of the table */
     uint32_t n_groups;
     uint64_t inclusion; /* see gr_secret_include */
     uint32_t pass_steps;
@@ -34,7 +36,14 @@ struct gr_private_steps {
     uint64_t taken; /* steps since the secret */
 };
 
-/* Steps in which each row is once: so many that a step has expected_batch of them in the mean. */
+/* Rows that pass the model together, as units. */
+struct passing {
+    uint32_t row[GR_CLIP_ROWS_MAX];
+    size_t first_row[GR_CLIP_ROWS_MAX + 1]; /* of each unit in `row`; n_units + 1 */
+    size_t n_units;
+};
+
+/* Steps in which each unit is once: so many that a step has expected_batch of them in the mean. */
 static uint32_t steps_of_pass(const struct gr_privacy_config *config) {
     return (uint32_t)(((uint64_t)config->expected_units + config->expected_batch - 1) /
                       config->expected_batch);
@@ -82,7 +91,8 @@ gr_status gr_private_steps_create(const struct gr_privacy_config *config, struct
     GR_TRY(create_noise(steps));
     GR_TRY(gr_allocate(steps->size, sizeof *steps->sum, "a noised sum", &steps->sum));
     GR_TRY(gr_allocate(steps->size, sizeof *steps->part, "a clipped sum", &steps->part));
-    GR_TRY(gr_allocate((size_t)steps->n_groups + 1, sizeof *steps->begin, "groups of rows",
+    GR_TRY(gr_allocate(steps->size, sizeof *steps->passed, "a clipped sum", &steps->passed));
+    GR_TRY(gr_allocate((size_t)steps->n_groups + 1, sizeof *steps->begin, "groups of units",
                        &steps->begin));
     *out = steps;
     steps = NULL;
@@ -91,23 +101,25 @@ out:
     return status;
 }
 
-static void forget_rows(struct gr_private_steps *steps) {
+static void forget_units(struct gr_private_steps *steps) {
     gr_free(steps->drawn);
     gr_free(steps->group);
+    gr_free(steps->begin_at);
     gr_free(steps->order);
     gr_free(steps->step_of);
-    steps->drawn = steps->group = steps->order = steps->step_of = NULL;
+    steps->drawn = steps->group = steps->begin_at = steps->order = steps->step_of = NULL;
     steps->room = 0;
 }
 
 void gr_private_steps_free(struct gr_private_steps *steps) {
     if (!steps) return;
-    forget_rows(steps);
+    forget_units(steps);
     gr_noise_free(steps->noise);
     gr_correlated_noise_free(steps->correlated);
     gr_free(steps->correlation);
     gr_free(steps->sum);
     gr_free(steps->part);
+    gr_free(steps->passed);
     gr_free(steps->begin);
     gr_free(steps);
 }
@@ -126,11 +138,22 @@ void gr_private_steps_start(struct gr_private_steps *steps, const unsigned char 
     steps->taken = 0;
 }
 
-gr_status gr_private_steps_check(const struct gr_private_steps *steps, size_t n_rows) {
-    if (n_rows <= 2 * (uint64_t)steps->config.expected_units && n_rows <= UINT32_MAX) return GR_OK;
+static bool are_persons(const struct gr_private_steps *steps) {
+    return steps->config.unit == GR_PRIVACY_PERSON;
+}
+
+static size_t units_of(const struct gr_private_steps *steps, const struct gr_rows *rows) {
+    return are_persons(steps) ? rows->persons.n : rows->n_rows;
+}
+
+gr_status gr_private_steps_check(const struct gr_private_steps *steps, const struct gr_rows *rows) {
+    const size_t n = units_of(steps, rows);
+    if (n == 0 && rows->n_rows > 0)
+        return gr_fail(GR_ERROR_INTERNAL, "rows have no persons with privacy.unit person");
+    if (n <= 2 * (uint64_t)steps->config.expected_units && n <= UINT32_MAX) return GR_OK;
     return gr_fail(GR_ERROR_DATA,
-                   "%zu rows, allowed at most twice privacy.expected_units, which is %u", n_rows,
-                   steps->config.expected_units);
+                   "%zu %ss, allowed at most twice privacy.expected_units, which is %u", n,
+                   gr_privacy_unit_text(steps->config.unit), steps->config.expected_units);
 }
 
 /* ---- who is in a step ------------------------------------------------------------------------ */
@@ -138,18 +161,20 @@ gr_status gr_private_steps_check(const struct gr_private_steps *steps, size_t n_
 static gr_status make_room(struct gr_private_steps *steps, size_t n) {
     gr_status status = GR_OK;
     if (n <= steps->room) return GR_OK;
-    forget_rows(steps);
-    GR_TRY(gr_allocate(n, sizeof *steps->drawn, "rows of a step", &steps->drawn));
-    GR_TRY(gr_allocate(n, sizeof *steps->group, "rows of a step", &steps->group));
-    GR_TRY(gr_allocate(n, sizeof *steps->order, "rows of a step", &steps->order));
-    GR_TRY(gr_allocate(n, sizeof *steps->step_of, "rows of a pass", &steps->step_of));
+    forget_units(steps);
+    GR_TRY(gr_allocate(n, sizeof *steps->drawn, "units of a step", &steps->drawn));
+    GR_TRY(gr_allocate(n, sizeof *steps->group, "units of a step", &steps->group));
+    if (are_persons(steps))
+        GR_TRY(gr_allocate(n, sizeof *steps->begin_at, "units of a step", &steps->begin_at));
+    GR_TRY(gr_allocate(n, sizeof *steps->order, "units of a step", &steps->order));
+    GR_TRY(gr_allocate(n, sizeof *steps->step_of, "units of a pass", &steps->step_of));
     steps->room = n;
 out:
-    if (status != GR_OK) forget_rows(steps);
+    if (status != GR_OK) forget_units(steps);
     return status;
 }
 
-/* fixed: each row draws the step of the pass in which it is, by itself, so that a row that is not
+/* fixed: each unit draws the step of the pass in which it is, by itself, so that one that is not
  * there moves no other. */
 static uint32_t draw_of_pass(struct gr_private_steps *steps, uint32_t n) {
     /* Correlated noise asks that a unit is in the same step of every pass. */
@@ -163,7 +188,7 @@ static uint32_t draw_of_pass(struct gr_private_steps *steps, uint32_t n) {
     return count;
 }
 
-/* The drawn rows, group by group, each in the table's order. */
+/* The drawn units, group by group, each in the table's order. */
 static void draw(struct gr_private_steps *steps, uint32_t n) {
     const uint32_t count =
         steps->config.sampling == GR_PRIVATE_SAMPLING_FIXED
@@ -172,46 +197,93 @@ static void draw(struct gr_private_steps *steps, uint32_t n) {
     uint32_t *begin = steps->begin;
     gr_secret_choose(steps->secret, GR_SECRET_GROUPS, steps->taken, steps->n_groups, count,
                      steps->group);
+    if (are_persons(steps))
+        gr_secret_choose(steps->secret, GR_SECRET_ROWS, steps->taken, UINT32_MAX, count,
+                         steps->begin_at);
     memset(begin, 0, ((size_t)steps->n_groups + 1) * sizeof *begin);
     for (uint32_t i = 0; i < count; i++)
         begin[steps->group[i] + 1]++;
     for (uint32_t g = 0; g < steps->n_groups; g++)
         begin[g + 1] += begin[g];
     for (uint32_t i = 0; i < count; i++)
-        steps->order[begin[steps->group[i]]++] = steps->drawn[i];
+        steps->order[begin[steps->group[i]]++] = i;
     memmove(begin + 1, begin, (size_t)steps->n_groups * sizeof *begin);
     begin[0] = 0;
 }
 
 /* ---- the sum --------------------------------------------------------------------------------- */
 
-/* A micro-batch of n rows, on the grid. */
-static gr_status add_rows(struct gr_private_steps *steps, const float *parameters,
-                          const struct gr_rows *rows, const uint32_t *index, size_t n) {
+/* sum: overwritten. */
+static gr_status pass_rows(struct gr_private_steps *steps, const float *parameters,
+                           const struct gr_rows *rows, const struct passing *p, float *sum) {
     struct gr_model *model = steps->model;
-    gr_status status;
-    gr_rows_gather(rows, index, 0, n, gr_model_batch_features(model), gr_model_batch_labels(model),
+    const size_t n = p->first_row[p->n_units];
+    const double clip_norm = steps->config.clip_norm;
+    gr_rows_gather(rows, p->row, 0, n, gr_model_batch_features(model), gr_model_batch_labels(model),
                    gr_model_batch_targets(model));
-    gr_rows_gather_terms(rows, index, 0, n, gr_model_batch_weights(model),
+    gr_rows_gather_terms(rows, p->row, 0, n, gr_model_batch_weights(model),
                          gr_model_batch_offsets(model));
-    gr_model_key_rows(model, steps->taken, index);
-    status = gr_model_clipped_sum(model, parameters, n, steps->config.clip_norm, steps->part);
-    if (status == GR_OK)
-        gr_round_to_grid(steps->part, GR_PRIVATE_SUM_STEPS / steps->config.clip_norm, steps->sum,
-                         steps->size);
+    gr_model_key_rows(model, steps->taken, p->row);
+    return are_persons(steps)
+               ? gr_model_clipped_units(model, parameters, p->first_row, p->n_units, clip_norm, sum)
+               : gr_model_clipped_sum(model, parameters, n, clip_norm, sum);
+}
+
+/*
+ * Which of the table's rows the drawn unit of that place has in this step; returns how many. Of a
+ * person with more rows than a step takes they are as far apart as can be, from one on that is
+ * drawn: each of her rows is as likely as any other, and nobody else's rows have a share in it.
+ */
+static size_t rows_of_unit(const struct gr_private_steps *steps, const struct gr_rows *rows,
+                           uint32_t place, uint32_t row[GR_CLIP_ROWS_MAX]) {
+    const struct gr_persons *persons = &rows->persons;
+    const uint32_t unit = steps->drawn[place];
+    row[0] = unit;
+    if (!are_persons(steps)) return 1;
+    const uint32_t *own = persons->rows + persons->first[unit];
+    const uint64_t n = persons->first[unit + 1] - persons->first[unit];
+    const uint64_t most = steps->config.rows_per_person, taken = n < most ? n : most;
+    const uint64_t begin = n > most ? steps->begin_at[place] * n >> 32 : 0;
+    for (uint64_t j = 0; j < taken; j++)
+        row[j] = own[(begin + j * n / taken) % n];
+    return (size_t)taken;
+}
+
+/* A micro-batch of n units, on the grid: as many at a time as have rows for a pass of the model. */
+static gr_status add_units(struct gr_private_steps *steps, const float *parameters,
+                           const struct gr_rows *rows, const uint32_t *places, size_t n) {
+    uint32_t row[GR_CLIP_ROWS_MAX];
+    gr_status status = GR_OK;
+    for (size_t i = 0, passes = 0; i < n; passes++) {
+        struct passing p = {.n_units = 0};
+        for (; i < n; i++) {
+            const size_t used = p.first_row[p.n_units];
+            const size_t count = rows_of_unit(steps, rows, places[i], row);
+            if (used + count > GR_CLIP_ROWS_MAX) break;
+            memcpy(p.row + used, row, count * sizeof *row);
+            p.first_row[++p.n_units] = used + count;
+        }
+        float *sum = passes == 0 ? steps->part : steps->passed;
+        GR_TRY(pass_rows(steps, parameters, rows, &p, sum));
+        for (size_t k = 0; passes > 0 && k < steps->size; k++)
+            steps->part[k] += sum[k];
+    }
+    gr_round_to_grid(steps->part, GR_PRIVATE_SUM_STEPS / steps->config.clip_norm, steps->sum,
+                     steps->size);
+out:
     return status;
 }
 
-/* A group of more rows than the bound of the sensitivity is proven for loses those above it: with
- * up to twice the expected rows that happens with a probability below 1e-38. */
+/* A group of more units than the bound of the sensitivity is proven for loses those above it: with
+ * up to twice the expected units that happens with a probability below 1e-38. */
 static gr_status add_group(struct gr_private_steps *steps, const float *parameters,
-                           const struct gr_rows *rows, const uint32_t *index, size_t n) {
+                           const struct gr_rows *rows, const uint32_t *places, size_t n) {
     const size_t most = (size_t)GR_PRIVATE_PARTS_MAX * GR_CLIP_ROWS_MAX;
     gr_status status = GR_OK;
     n = n < most ? n : most;
     for (size_t first = 0; first < n && status == GR_OK; first += GR_CLIP_ROWS_MAX)
-        status = add_rows(steps, parameters, rows, index + first,
-                          n - first < GR_CLIP_ROWS_MAX ? n - first : GR_CLIP_ROWS_MAX);
+        status = add_units(steps, parameters, rows, places + first,
+                           n - first < GR_CLIP_ROWS_MAX ? n - first : GR_CLIP_ROWS_MAX);
     return status;
 }
 
@@ -265,10 +337,11 @@ gr_status gr_private_steps_gradient(struct gr_private_steps *steps, const float 
                                     const struct gr_rows *rows, gr_poll_function poll,
                                     void *context, float *gradient) {
     gr_status status;
+    const size_t n = units_of(steps, rows);
     GR_TRY(begin_noise(steps));
-    GR_TRY(make_room(steps, rows->n_rows));
+    GR_TRY(make_room(steps, n));
     memset(steps->sum, 0, steps->size * sizeof *steps->sum);
-    draw(steps, (uint32_t)rows->n_rows);
+    draw(steps, (uint32_t)n);
     start_masks(steps);
     for (uint32_t g = 0; g < steps->n_groups; g++) {
         if (poll) GR_TRY(poll(context));

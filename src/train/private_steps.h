@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Private steps: the gradient of a step as a noised sum over secretly drawn rows, of each of which
- * at most clip_norm enters (Abadi et al. 2016, algorithm 1), divided by a public number. Whatever
- * is made of such gradients tells no more of a row than they do.
+ * Private steps: the gradient of a step as a noised sum over secretly drawn units, rows or persons,
+ * of each of which at most clip_norm enters (Abadi et al. 2016, algorithm 1; of a person's rows the
+ * mean gradient), divided by a public number. Whatever is made of such gradients tells no more of a
+ * unit than they do.
  *
- * Two tables that differ in one row differ in one group of rows that are summed in floats: which
- * row is in which group is drawn for each by itself. So what roundings add to the sensitivity does
+ * Two tables that differ in one unit differ in one group of units that are summed in floats: which
+ * unit is in which group is drawn for each by itself. So what roundings add to the sensitivity does
  * not grow with the batch: see GR_PRIVATE_SENSITIVITY.
  */
 #ifndef GRANARY_TRAIN_PRIVATE_STEPS_H
@@ -34,14 +35,15 @@ uint64_t gr_private_steps_of_round(const struct gr_private_steps *steps,
 void gr_private_steps_start(struct gr_private_steps *steps, const unsigned char *secret);
 
 /*
- * Not collective. Whether a table of so many rows can be trained on: GR_ERROR_DATA, where they
- * are more than twice those expected, for which no bound of the sensitivity is proven.
+ * Not collective. Whether rows can be trained on: GR_ERROR_DATA, where they are of more than twice
+ * the units expected, for which no bound of the sensitivity is proven.
  */
-gr_status gr_private_steps_check(const struct gr_private_steps *steps, size_t n_rows) GR_CHECKED;
+gr_status gr_private_steps_check(const struct gr_private_steps *steps,
+                                 const struct gr_rows *rows) GR_CHECKED;
 
 /*
  * Not collective. The next step's gradient at `parameters`, layout size floats, gaps zero: the
- * noised sum / expected_batch, of whatever many rows are drawn, be it none. poll: called between
+ * noised sum / expected_batch, of whatever many units are drawn, be it none. poll: called between
  * micro-batches; NULL: never. Errors: of poll and of the model.
  */
 gr_status gr_private_steps_gradient(struct gr_private_steps *steps, const float *parameters,

@@ -91,9 +91,8 @@ gr_status gr_trainer_make_private(struct gr_trainer *trainer,
 }
 
 gr_status gr_trainer_check(const struct gr_trainer *trainer, const struct gr_silo *silo) {
-    return trainer->private_steps
-               ? gr_private_steps_check(trainer->private_steps, silo->train.n_rows)
-               : GR_OK;
+    return trainer->private_steps ? gr_private_steps_check(trainer->private_steps, &silo->train)
+                                  : GR_OK;
 }
 
 void gr_trainer_keep_secret(struct gr_trainer *trainer, const unsigned char *secret) {

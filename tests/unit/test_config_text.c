@@ -265,7 +265,7 @@ START_TEST(test_resolved) {
               "secure:\n  aggregation: false\n  threshold: 0\n  colluding: 0\n  neighbours: 0\n"
               "privacy:\n  unit: none\n  adjacency: add_remove\n  clip_norm: 0\n"
               "  noise_multiplier: 0\n  noise: silo\n  sampling: poisson\n"
-              "  expected_batch: 0\n  expected_units: 0\n"
+              "  expected_batch: 0\n  expected_units: 0\n  rows_per_person: 16\n"
               "  correlation:\n    type: none\n    bands: 0\n"
               "  budget:\n    epsilon: 0\n    delta: 0\n    on_exhausted: refuse\n"
               "evaluate:\n  every: 1\n"

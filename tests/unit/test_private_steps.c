@@ -241,6 +241,254 @@ START_TEST(one_row_moves_a_sum_by_the_sensitivity) {
 }
 END_TEST
 
+/* ---- persons --------------------------------------------------------------------------------- */
+
+/* Persons of 1 to `most` rows, whose rows lie between each other's: row i is of person i % n, as
+ * long as she has not got as many as she is to have. */
+static struct gr_rows rows_of_persons(size_t n_persons, size_t most) {
+    size_t n = 0, count = 0;
+    for (size_t p = 0; p < n_persons; p++)
+        n += 1 + p % most;
+    struct gr_rows rows = random_rows(n);
+    uint32_t *group;
+    ck_assert_int_eq(gr_allocate(n, sizeof *group, "groups", &group), GR_OK);
+    for (size_t turn = 0; turn < most; turn++)
+        for (size_t p = 0; p < n_persons; p++)
+            if (turn <= p % most) group[count++] = (uint32_t)p;
+    ck_assert_uint_eq(count, n);
+    ck_assert_int_eq(gr_persons_create(group, (uint32_t)n_persons, NULL, n, &rows.persons), GR_OK);
+    gr_free(group);
+    return rows;
+}
+
+static struct gr_privacy_config quiet_persons(uint32_t units, uint32_t batch, uint32_t most) {
+    struct gr_privacy_config config = quiet(units, batch);
+    config.unit = GR_PRIVACY_PERSON;
+    config.rows_per_person = most;
+    return config;
+}
+
+/* The sum of persons' mean gradients, clipped: one row at a time, in double precision. */
+static double *sum_by_persons(struct gr_model *model, const float *parameters,
+                              const struct gr_rows *rows, double clip, size_t *cut) {
+    const size_t size = gr_model_layout(model)->size;
+    double *sum = calloc(size, sizeof *sum), *mean = calloc(size, sizeof *mean);
+    float *gradient = calloc(size, sizeof *gradient);
+    ck_assert(sum && mean && gradient);
+    *cut = 0;
+    for (uint32_t p = 0; p < rows->persons.n; p++) {
+        const uint32_t first = rows->persons.first[p], end = rows->persons.first[p + 1];
+        double square = 0, loss;
+        memset(mean, 0, size * sizeof *mean);
+        for (uint32_t i = first; i < end; i++) {
+            gr_rows_gather(rows, rows->persons.rows + i, 0, 1, gr_model_batch_features(model),
+                           gr_model_batch_labels(model), gr_model_batch_targets(model));
+            ck_assert_int_eq(gr_model_gradient(model, parameters, 1, gradient, &loss), GR_OK);
+            for (size_t k = 0; k < size; k++)
+                mean[k] += (double)gradient[k] / (end - first);
+        }
+        for (size_t k = 0; k < size; k++)
+            square += mean[k] * mean[k];
+        *cut += sqrt(square) > clip;
+        for (size_t k = 0; k < size; k++)
+            sum[k] += fmin(1, clip / sqrt(square)) * mean[k];
+    }
+    free(gradient);
+    free(mean);
+    return sum;
+}
+
+/* Groups that nobody is of are no persons, and those that are keep their order. */
+START_TEST(persons_are_groups_that_have_rows) {
+    const uint32_t group[] = {3, 1, 5, 3, 1, 3, 0}, row[] = {0, 1, 3, 5, 6};
+    const uint32_t all[] = {6, 1, 4, 0, 3, 5, 2}, all_first[] = {0, 1, 3, 6, 7};
+    const uint32_t some[] = {4, 1, 0, 2, 3}, some_first[] = {0, 1, 2, 5};
+    struct gr_persons persons;
+    ck_assert_int_eq(gr_persons_create(group, 7, NULL, 7, &persons), GR_OK);
+    ck_assert_uint_eq(persons.n, 4);
+    ck_assert_mem_eq(persons.first, all_first, sizeof all_first);
+    ck_assert_mem_eq(persons.rows, all, sizeof all);
+    gr_free(persons.first);
+    gr_free(persons.rows);
+    ck_assert_int_eq(gr_persons_create(group, 7, row, 5, &persons), GR_OK);
+    ck_assert_uint_eq(persons.n, 3);
+    ck_assert_mem_eq(persons.first, some_first, sizeof some_first);
+    ck_assert_mem_eq(persons.rows, some, sizeof some);
+    gr_free(persons.first);
+    gr_free(persons.rows);
+}
+END_TEST
+
+/* 200 persons of 1 to 16 rows, all in one step: micro-batches pass the model in many pieces. */
+START_TEST(a_sum_is_of_clipped_persons) {
+    struct gr_model *model = create_model();
+    struct gr_rows rows = rows_of_persons(200, 16);
+    struct gr_privacy_config config = quiet_persons(250, 250, 16);
+    config.clip_norm = 2;
+    struct gr_private_steps *steps = create_steps(model, &config);
+    float *parameters = create_parameters(model), *gradient = create_parameters(model);
+    size_t cut;
+    double *sum = sum_by_persons(model, parameters, &rows, config.clip_norm, &cut);
+    ck_assert(cut > 20 && cut < 180);
+    ck_assert_int_eq(gr_private_steps_gradient(steps, parameters, &rows, NULL, NULL, gradient),
+                     GR_OK);
+    for (size_t k = 0; k < gr_model_layout(model)->size; k++)
+        ck_assert_double_lt(fabs(250 * (double)gradient[k] - sum[k]), 5e-5);
+    free(sum);
+    gr_free(gradient);
+    gr_free(parameters);
+    gr_private_steps_free(steps);
+    gr_rows_release(&rows);
+    gr_model_free(model);
+}
+END_TEST
+
+/* A model that a row moves by its own place alone: each row's only feature that is not 0 is another
+ * one, so that the gradient of the first layer says which rows were taken. */
+enum { OWN_ROWS = 30, TURNS = 3000 };
+
+static struct gr_rows one_hot_rows(void) {
+    struct gr_rows rows = random_rows(OWN_ROWS);
+    uint32_t group[OWN_ROWS] = {0};
+    memset(rows.features, 0, OWN_ROWS * FEATURES * sizeof(float));
+    for (size_t i = 0; i < OWN_ROWS; i++)
+        ((float *)rows.features)[i * FEATURES + i] = 1;
+    ck_assert_int_eq(gr_persons_create(group, 1, NULL, OWN_ROWS, &rows.persons), GR_OK);
+    return rows;
+}
+
+/*
+ * Of a person with more rows than a step takes, each is as likely as any other: Binomial(3000,
+ * 7/30) to five standard deviations; and so many are taken each time. A linear model of softmax:
+ * the gradient of a weight is of the rows with that feature.
+ */
+START_TEST(rows_of_a_person_are_drawn_evenly) {
+    const struct gr_model_config linear = {.type = GR_MODEL_SOFTMAX};
+    struct gr_model *model;
+    struct gr_rows rows = one_hot_rows();
+    struct gr_privacy_config config = quiet_persons(1, 1, 7);
+    size_t count[OWN_ROWS] = {0};
+    ck_assert_int_eq(gr_model_create(&linear, FEATURES, CLASSES, GR_CLIP_ROWS_MAX, &model), GR_OK);
+    const struct gr_tensor *weights = &gr_model_layout(model)->tensors[0];
+    struct gr_private_steps *steps = create_steps(model, &config);
+    float *parameters = create_parameters(model), *gradient = create_parameters(model);
+    ck_assert_uint_eq(weights->n_elements, (size_t)FEATURES * CLASSES);
+    for (size_t s = 0; s < TURNS; s++) {
+        size_t taken = 0;
+        ck_assert_int_eq(gr_private_steps_gradient(steps, parameters, &rows, NULL, NULL, gradient),
+                         GR_OK);
+        for (size_t i = 0; i < OWN_ROWS; i++) {
+            double magnitude = 0;
+            for (size_t c = 0; c < CLASSES; c++) {
+                const size_t at =
+                    weights->shape[0] == FEATURES ? i * CLASSES + c : c * FEATURES + i;
+                magnitude += fabs((double)gradient[weights->offset + at]);
+            }
+            taken += magnitude > 1e-3;
+            count[i] += magnitude > 1e-3;
+        }
+        ck_assert_uint_eq(taken, 7);
+    }
+    for (size_t i = 0; i < OWN_ROWS; i++)
+        ck_assert_double_lt(fabs((double)count[i] - TURNS * 7.0 / OWN_ROWS),
+                            5 * sqrt(TURNS * 7.0 / OWN_ROWS * 23 / OWN_ROWS));
+    gr_free(gradient);
+    gr_free(parameters);
+    gr_private_steps_free(steps);
+    gr_rows_release(&rows);
+    gr_model_free(model);
+}
+END_TEST
+
+/* Steps of the same secrets on two tables of the same persons but for the last: how far they are
+ * apart at most, in clip norms, and in how many steps they are. */
+static double apart(const struct gr_privacy_config *config, const struct gr_rows *rows,
+                    const struct gr_rows *others, size_t *moved) {
+    struct gr_model *model = create_model();
+    const size_t size = gr_model_layout(model)->size;
+    float *parameters = create_parameters(model), *with = create_parameters(model),
+          *without = create_parameters(model);
+    struct gr_private_steps *a = create_steps(model, config), *b = create_steps(model, config);
+    double most = 0;
+    *moved = 0;
+    for (size_t s = 0; s < 60; s++) {
+        double square = 0;
+        ck_assert_int_eq(gr_private_steps_gradient(a, parameters, rows, NULL, NULL, with), GR_OK);
+        ck_assert_int_eq(gr_private_steps_gradient(b, parameters, others, NULL, NULL, without),
+                         GR_OK);
+        for (size_t k = 0; k < size; k++)
+            square += pow(config->expected_batch * ((double)with[k] - (double)without[k]), 2);
+        most = fmax(most, sqrt(square) / config->clip_norm);
+        *moved += square > 0;
+    }
+    gr_private_steps_free(a);
+    gr_private_steps_free(b);
+    gr_free(with);
+    gr_free(without);
+    gr_free(parameters);
+    gr_model_free(model);
+    return most;
+}
+
+/*
+ * The last person has 16 rows with gradients far above the clip norm; without her the sum moves by
+ * at most the sensitivity. One row of hers less moves it by less than twice that, as of two tables
+ * that have another person each, and nobody else's part.
+ */
+START_TEST(one_person_moves_a_sum_by_the_sensitivity) {
+    struct gr_rows rows = rows_of_persons(400, 16), fewer = rows, shorter = rows;
+    struct gr_privacy_config config = quiet_persons(400, 100, 16);
+    uint32_t first[401];
+    size_t moved;
+    config.sampling = GR_PRIVATE_SAMPLING_POISSON;
+    config.noise_multiplier = 1;
+    config.clip_norm = 0.01;
+    ck_assert_uint_eq(rows.persons.first[400] - rows.persons.first[399], 16);
+    fewer.persons.n = 399;
+    ck_assert_double_le(apart(&config, &rows, &fewer, &moved), GR_PRIVATE_SENSITIVITY);
+    ck_assert(moved >= 3 && moved <= 30); /* Binomial(60, 1/4) */
+    memcpy(first, rows.persons.first, sizeof first);
+    first[400]--;
+    shorter.persons.first = first;
+    ck_assert_double_le(apart(&config, &rows, &shorter, &moved), 2 * GR_PRIVATE_SENSITIVITY);
+    ck_assert(moved >= 3 && moved <= 30);
+    /* One of the rows of 20 persons, of which so many are taken. */
+    first[381] = first[400] + 1;
+    config.rows_per_person = 5;
+    struct gr_rows longer = rows;
+    longer.persons.first = first;
+    longer.persons.n = 381;
+    fewer.persons.n = 380;
+    ck_assert_double_le(apart(&config, &longer, &fewer, &moved), GR_PRIVATE_SENSITIVITY);
+    ck_assert(moved >= 3 && moved <= 30);
+    gr_rows_release(&rows);
+}
+END_TEST
+
+/* The table's order of rows is of no matter but for roundings: persons are numbered by name. */
+START_TEST(persons_may_lie_in_any_order) {
+    struct gr_rows rows = rows_of_persons(100, 9), sorted = random_rows(rows.n_rows);
+    struct gr_privacy_config config = quiet_persons(100, 50, 9);
+    uint32_t *group;
+    size_t moved;
+    config.sampling = GR_PRIVATE_SAMPLING_POISSON;
+    ck_assert_int_eq(gr_allocate(rows.n_rows, sizeof *group, "groups", &group), GR_OK);
+    for (uint32_t p = 0; p < rows.persons.n; p++)
+        for (uint32_t i = rows.persons.first[p]; i < rows.persons.first[p + 1]; i++) {
+            const uint32_t from = rows.persons.rows[i];
+            memcpy((float *)sorted.features + (size_t)i * FEATURES,
+                   (float *)rows.features + (size_t)from * FEATURES, FEATURES * sizeof(float));
+            sorted.labels[i] = rows.labels[from];
+            group[i] = p;
+        }
+    ck_assert_int_eq(gr_persons_create(group, 100, NULL, rows.n_rows, &sorted.persons), GR_OK);
+    ck_assert_double_le(apart(&config, &rows, &sorted, &moved), 1e-4);
+    gr_free(group);
+    gr_rows_release(&sorted);
+    gr_rows_release(&rows);
+}
+END_TEST
+
 /* ---- noise ----------------------------------------------------------------------------------- */
 
 /*
@@ -445,6 +693,8 @@ END_TEST
 
 RUN_TESTS("private steps", units_are_drawn_with_the_probability, a_draw_is_of_its_unit_alone,
           choices_are_even, a_sum_is_of_clipped_rows, a_pass_has_each_row_once,
-          one_row_moves_a_sum_by_the_sensitivity, noise_has_its_variance,
+          one_row_moves_a_sum_by_the_sensitivity, persons_are_groups_that_have_rows,
+          a_sum_is_of_clipped_persons, rows_of_a_person_are_drawn_evenly,
+          one_person_moves_a_sum_by_the_sensitivity, persons_may_lie_in_any_order,
           masks_are_drawn_from_the_secret, correlated_noise_is_small_in_sums,
-          a_round_follows_from_its_secret)
+          noise_has_its_variance, a_round_follows_from_its_secret)
