@@ -93,6 +93,12 @@ bool gr_policy_holds(const struct gr_config *config);
 uint32_t gr_policy_silos(const struct gr_config *config);
 /* Not collective. Whether what leaves is to be differentially private: privacy.unit is not none. */
 bool gr_is_private(const struct gr_config *config);
+/* Not collective. With privacy.adaptive_clipping the standard deviation of the noise in the count
+ * of silos; else 0. */
+double gr_privacy_count_noise(const struct gr_config *config);
+/* Not collective. With privacy.unit silo the standard deviation of the noise in a sum of updates /
+ * clip norm, by which the sum and the count together tell what privacy.noise_multiplier says. */
+double gr_privacy_update_noise(const struct gr_config *config);
 /* Not collective. Whether the silos are those of a study's sites: as a party takes it, or as its
  * file says it, where words stand in the place of tables. */
 bool gr_has_sites(const struct gr_config *config);

@@ -53,6 +53,8 @@ struct gr_metrics {
     uint64_t bytes_sent;      /* over all ranks */
     double cpu_seconds_train; /* over all ranks */
     double update_norm;       /* L2 norm of the mean update */
+    /* To which updates were cut, of privacy.adaptive_clipping; in the line where above 0. */
+    double clip_norm;
 };
 
 struct gr_metrics_file; /* opaque */

@@ -599,6 +599,19 @@ struct gr_budget_config {
     GR_BUDGET_KEYS(GR_MEMBER, )
 };
 
+/* Of silos: a clip norm that follows the norms of updates (Andrew et al. 2021). */
+#define GR_ADAPTIVE_CLIPPING_KEYS(X, in)                                                           \
+    /* The share of updates that are not cut, to which it goes; 0: it stays at clip_norm. */       \
+    X##_REAL(in, quantile, "0", BELOW | DECIDES, 0, 1)                                             \
+    /* In a round the norm changes by up to a factor exp(this). */                                 \
+    X##_REAL(in, learning_rate, "0.2", DECIDES, 0, 2)                                              \
+    /* Standard deviation of the noise in the count of those that are not cut; 0: a twentieth of   \
+     * the silos of a round. */                                                                    \
+    X##_REAL(in, count_noise, "0", DECIDES, 0, 1000)
+struct gr_adaptive_clipping_config {
+    GR_ADAPTIVE_CLIPPING_KEYS(GR_MEMBER, )
+};
+
 /* Differential privacy: whose presence is hidden, and by which noise. */
 #define GR_PRIVACY_KEYS(X, in)                                                                     \
     X##_ONE_OF(in, unit, gr_privacy_unit, GR_PRIVACY_UNIT_WORDS, "none", DECIDES)                  \
@@ -621,6 +634,7 @@ struct gr_budget_config {
     X##_WHOLE(in, rows_per_person, "16", DECIDES, 1, 64)                                           \
     /* Of fixed sampling. */                                                                       \
     X##_SECTION(in, correlation, gr_correlation_config, GR_CORRELATION_KEYS)                       \
+    X##_SECTION(in, adaptive_clipping, gr_adaptive_clipping_config, GR_ADAPTIVE_CLIPPING_KEYS)     \
     X##_SECTION(in, budget, gr_budget_config, GR_BUDGET_KEYS)
 struct gr_privacy_config {
     GR_PRIVACY_KEYS(GR_MEMBER, )
@@ -856,6 +870,7 @@ struct gr_config {
     LIST(gr_round_config, GR_ROUND_KEYS)                                                           \
     LIST(gr_aggregation_config, GR_AGGREGATION_KEYS)                                               \
     LIST(gr_secure_config, GR_SECURE_KEYS)                                                         \
+    LIST(gr_adaptive_clipping_config, GR_ADAPTIVE_CLIPPING_KEYS)                                   \
     LIST(gr_budget_config, GR_BUDGET_KEYS)                                                         \
     LIST(gr_correlation_config, GR_CORRELATION_KEYS)                                               \
     LIST(gr_privacy_config, GR_PRIVACY_KEYS)                                                       \

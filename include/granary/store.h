@@ -42,6 +42,7 @@ struct gr_evidence {
 struct gr_state {
     uint32_t round;       /* rounds completed */
     uint32_t void_rounds; /* so many of them, at the end, were void */
+    int32_t clip_step;    /* of privacy.adaptive_clipping; of checkpoints only */
     const struct gr_layout *layout;
     float *parameters;
     size_t n_server; /* vectors of server state, e.g. 1 for FedAvgM */

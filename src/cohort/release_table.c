@@ -201,7 +201,8 @@ static const struct gr_release_row rows[] = {
      on_agreed_grid, GR_SECURE_REFUSED, GR_PRIVATE_NOISED},
     {GR_RELEASE_UPDATE, "update",
      "the sum of updates times weights, of weights and of rows; with fednova of local steps, with "
-     "scaffold of changes of control variates",
+     "scaffold of changes of control variates, with privacy.adaptive_clipping of updates that are "
+     "cut",
      "sum of vectors",
      "all ranks; of each rank the encoded sum of its silos, which may be one: the ranks of its "
      "node, "

@@ -5,6 +5,8 @@
  */
 #include "config/rules.h"
 
+#include <math.h>
+
 #include "privacy/accounting.h"
 
 #include <string.h>
@@ -27,6 +29,7 @@ static void check_unused(const struct gr_rule_context *r) {
                   {"privacy.noise_multiplier", privacy->noise_multiplier},
                   {"privacy.expected_batch", privacy->expected_batch},
                   {"privacy.expected_units", privacy->expected_units},
+                  {"privacy.adaptive_clipping.quantile", privacy->adaptive_clipping.quantile},
                   {"privacy.budget.epsilon", privacy->budget.epsilon},
                   {"privacy.correlation.bands", privacy->correlation.bands},
                   {"privacy.budget.delta", privacy->budget.delta}};
@@ -187,6 +190,37 @@ static void check_told(const struct gr_rule_context *r) {
     }
 }
 
+double gr_privacy_count_noise(const struct gr_config *config) {
+    const struct gr_adaptive_clipping_config *clipping = &config->privacy.adaptive_clipping;
+    const uint32_t drawn = config->round.participants;
+    if (!(clipping->quantile > 0)) return 0;
+    return clipping->count_noise > 0 ? clipping->count_noise
+                                     : (drawn > 0 ? drawn : config->data.silos) / 20.0;
+}
+
+/*
+ * A silo moves the count, of plus and minus one half each, by one half: with noise of its own the
+ * count has a noise multiplier of twice that. The squares of what both tell add up (Andrew et al.
+ * 2021, theorem 1).
+ */
+double gr_privacy_update_noise(const struct gr_config *config) {
+    const double all = config->privacy.noise_multiplier, count = 2 * gr_privacy_count_noise(config);
+    return count > 0 ? 1 / sqrt(1 / (all * all) - 1 / (count * count)) : all;
+}
+
+static void check_adaptive(const struct gr_rule_context *r) {
+    const struct gr_privacy_config *privacy = &r->config->privacy;
+    const double count = gr_privacy_count_noise(r->config);
+    if (count > 0 && !(2 * count > 1.001 * privacy->noise_multiplier) &&
+        gr_rule_sound(r, "privacy.adaptive_clipping.count_noise") &&
+        gr_rule_sound(r, "privacy.noise_multiplier"))
+        REFUSE(
+            r, "privacy.adaptive_clipping.count_noise",
+            "found %g, allowed only more than half of privacy.noise_multiplier, which is %g: the "
+            "count alone would tell as much as was promised",
+            count, privacy->noise_multiplier / 2);
+}
+
 /* Whoever adds noise to sums of silos' updates must be believed to. */
 static void check_place(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
@@ -211,6 +245,7 @@ static void check_silo(const struct gr_rule_context *r) {
     const struct gr_privacy_config *privacy = &config->privacy;
     const double clip = config->aggregation.clip_norm, weight = config->aggregation.weight_max;
     check_place(r);
+    check_adaptive(r);
     if (privacy->adjacency == GR_NEIGHBOURS_ADD_REMOVE && gr_rule_sound(r, "privacy.adjacency"))
         REFUSE(r, "privacy.adjacency",
                "found add_remove, allowed zero_out or replace " WITH
@@ -243,7 +278,13 @@ void gr_rules_of_privacy(const struct gr_rule_context *r) {
     check_correlation(r);
     check_told(r);
     gr_rules_of_declared(r, WITH " other than none");
-    if (r->config->privacy.unit == GR_PRIVACY_SILO) check_silo(r);
+    if (r->config->privacy.unit == GR_PRIVACY_SILO)
+        check_silo(r);
+    else if (r->config->privacy.adaptive_clipping.quantile > 0 &&
+             gr_rule_sound(r, "privacy.adaptive_clipping.quantile"))
+        REFUSE(r, "privacy.adaptive_clipping.quantile",
+               "found %g, allowed only 0, the default, without privacy.unit silo",
+               r->config->privacy.adaptive_clipping.quantile);
 }
 
 gr_status gr_privacy_remark(const struct gr_config *config, char **out) {

@@ -94,6 +94,8 @@ const uint32_t *gr_server_silo_rounds(const struct gr_server *server);
 uint32_t gr_server_rounds(const struct gr_server *server);
 /* The last round whose step was taken: those behind it were void. */
 uint32_t gr_server_last_step(const struct gr_server *server);
+/* For gr_clip_norm: of the next round. */
+int32_t gr_server_clip_step(const struct gr_server *server);
 /* Of the model, in words. */
 const char *gr_server_architecture(const struct gr_server *server);
 /*
@@ -149,6 +151,20 @@ bool gr_training_replays(const struct gr_training *training);
 bool gr_training_void(const struct gr_training *training, uint32_t round);
 /* Silos of the federation in a round; in a replay those that the run had then. */
 uint32_t gr_training_silos(const struct gr_federation *f, uint32_t round);
+
+/* ---- clip_norm.c ------------------------------------------------------------------------------
+ */
+
+/* What an update that is not cut brings to the tallies; one that is brings its opposite. */
+enum { GR_CLIP_TALLY = 1 << 19 };
+/* Not collective. The norm to which updates of silos are cut, after so many steps up. */
+double gr_clip_norm(const struct gr_config *config, int32_t step);
+/* Not collective. The tally of an update of n elements that is to be cut to the norm. */
+int64_t gr_clip_tally(const float *update, size_t n, double norm);
+/* Not collective. The step of the next round, by the sum of the tallies of n_members silos, with
+ * noise. */
+int32_t gr_clip_follow(const struct gr_adaptive_clipping_config *clipping, int32_t step,
+                       int64_t tally, uint32_t n_members);
 
 /* ---- spending.c ------------------------------------------------------------------------------ */
 

@@ -24,6 +24,7 @@ struct gr_round {
     struct gr_flags lost, late, returned; /* silos of ranks that were or did; n_silos; owned */
     uint64_t examples;                    /* rows of the silos in the sum */
     double update_norm;                   /* of the mean update; NaN on ranks that do not tell it */
+    double clip_norm;                     /* of adaptive clipping; 0: there is none */
     uint32_t recoveries;
     uint32_t closed_epoch; /* in which the roster was closed */
     bool unfit; /* when it was opened no secure sum of those who were there could be opened */
@@ -32,6 +33,21 @@ struct gr_round {
     unsigned char model[GR_DIGEST_BYTES]; /* of secure sums: which model the silos train on */
     bool model_known;
 };
+
+/* Of the round to come, in which updates of silos are cut to the norm that the last has left. */
+static void set_noise(struct gr_federation *f) {
+    const struct gr_config *config = f->config;
+    struct gr_round *round = f->round;
+    struct gr_door *door = gr_cohort_door(f->cohort);
+    if (config->privacy.unit != GR_PRIVACY_SILO) return;
+    const double norm = gr_clip_norm(config, gr_server_clip_step(f->server));
+    const struct gr_sum_deviations deviations = {.update = gr_privacy_update_noise(config) * norm,
+                                                 .tally = gr_privacy_count_noise(config) * 2 *
+                                                          GR_CLIP_TALLY};
+    gr_door_set_noise(door, config->privacy.noise, deviations);
+    if (round->aggregator) gr_aggregate_clip(round->aggregator, norm, gr_door_noise(door));
+    if (config->privacy.adaptive_clipping.quantile > 0) round->clip_norm = norm;
+}
 
 /*
  * closed_epoch starts at a value that no epoch has, so gr_round_is_whole is false before the first
@@ -44,10 +60,9 @@ gr_status gr_round_create(struct gr_federation *f) {
     const uint32_t participants = f->config->round.participants;
     const struct gr_strategy *strategy = gr_strategy_find(f->config->strategy.name);
     struct gr_door *door = gr_cohort_door(f->cohort);
-    if (f->config->privacy.unit == GR_PRIVACY_SILO)
-        gr_door_set_noise(door, f->config->privacy.noise,
-                          (struct gr_sum_deviations){.update = f->config->privacy.noise_multiplier *
-                                                               f->config->privacy.clip_norm});
+    gr_status status = gr_allocate_zero(1, sizeof *f->round, "a round", &f->round);
+    if (status != GR_OK) return status;
+    set_noise(f);
     const struct gr_aggregator_options options = {
         .encoding = f->config->aggregation.encoding,
         .grid = {.clip_norm = f->config->aggregation.clip_norm,
@@ -59,8 +74,6 @@ gr_status gr_round_create(struct gr_federation *f) {
         .combination = {strategy->combine, &f->config->strategy},
         .stage = gr_door_stage(door),
         .between = f->config->aggregation.between};
-    gr_status status;
-    GR_TRY(gr_allocate_zero(1, sizeof *f->round, "a round", &f->round));
     f->round->closed_epoch = UINT32_MAX; /* none yet */
     GR_TRY(gr_flags_create(n, "participation", &f->round->lost));
     GR_TRY(gr_flags_create(n, "participation", &f->round->late));
@@ -124,6 +137,7 @@ void gr_round_figures(const struct gr_federation *f, struct gr_metrics *metrics)
     const double now = gr_clock_seconds();
     metrics->examples = round->examples;
     metrics->update_norm = round->update_norm;
+    metrics->clip_norm = round->clip_norm;
     metrics->participants = round->roster.n_members;
     metrics->selected = gr_training_selected(f->training)->n_set;
     metrics->dropped = round->lost.n_set;
@@ -505,6 +519,7 @@ static gr_status open_round(struct gr_federation *f, const struct gr_round_optio
     f->round->recoveries = 0;
     f->round->unfit = !gr_door_can_update(gr_cohort_door(f->cohort));
     f->round->roster.round = round;
+    set_noise(f);
     gr_control_at(f->comm, round, GR_PHASE_OPEN);
     gr_status status = gr_training_run(f, round, options);
     f->round->roster.stop_requested =

@@ -19,6 +19,7 @@ struct gr_server {
     uint32_t *silo_rounds; /* rounds each silo has taken part in; data.silos; owned */
     uint32_t rounds_done;
     uint32_t last_step; /* the last of them that was not void */
+    int32_t clip_step;  /* of privacy.adaptive_clipping */
 };
 
 /*
@@ -88,6 +89,10 @@ uint32_t gr_server_last_step(const struct gr_server *server) {
     return server->last_step;
 }
 
+int32_t gr_server_clip_step(const struct gr_server *server) {
+    return server->clip_step;
+}
+
 void gr_server_pass(struct gr_server *server, uint32_t round) {
     server->rounds_done = round;
 }
@@ -147,6 +152,10 @@ void gr_server_step(struct gr_server *server, const struct gr_aggregator *total,
         }
         if (squares) *squares = add_squares(*squares, mean[0], end - begin);
     }
+    if (server->config->privacy.adaptive_clipping.quantile > 0)
+        server->clip_step =
+            gr_clip_follow(&server->config->privacy.adaptive_clipping, server->clip_step,
+                           gr_aggregate_tally(total), roster->n_members);
     for (uint32_t i = 0; i < roster->member.n_set; i++)
         server->silo_rounds[roster->member.set[i]]++;
     server->rounds_done = server->last_step = roster->round;
@@ -163,6 +172,7 @@ gr_status gr_server_share(struct gr_server *server, struct gr_comm *comm) {
     gr_status status;
     GR_TRY(gr_comm_broadcast(comm, &server->rounds_done, sizeof server->rounds_done));
     GR_TRY(gr_comm_broadcast(comm, &server->last_step, sizeof server->last_step));
+    GR_TRY(gr_comm_broadcast(comm, &server->clip_step, sizeof server->clip_step));
     GR_TRY(gr_comm_broadcast(comm, server->parameters, bytes));
     for (size_t i = 0; i < server->strategy->n_server; i++)
         GR_TRY(gr_comm_broadcast(comm, server->vector[i], bytes));
@@ -176,6 +186,7 @@ out:
 void gr_server_state(struct gr_server *server, struct gr_state *out) {
     out->round = server->rounds_done;
     out->void_rounds = server->rounds_done - server->last_step;
+    out->clip_step = server->clip_step;
     out->layout = server->layout;
     out->parameters = server->parameters;
     out->n_server = server->strategy->n_server;
@@ -195,4 +206,5 @@ void gr_server_state(struct gr_server *server, struct gr_state *out) {
 void gr_server_resume(struct gr_server *server, const struct gr_state *state) {
     server->rounds_done = state->round;
     server->last_step = state->round - state->void_rounds;
+    server->clip_step = state->clip_step;
 }

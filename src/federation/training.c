@@ -301,6 +301,10 @@ static gr_status contribute(struct gr_federation *f, size_t local, uint32_t roun
         gr_sublayout_pack(&f->travels, sent);
         contribution->vector[v] = sent;
     }
+    if (f->config->privacy.adaptive_clipping.quantile > 0)
+        contribution->tally =
+            gr_clip_tally(contribution->update, f->travels.layout.size,
+                          gr_clip_norm(f->config, gr_server_clip_step(f->server)));
     if (t->running) GR_TRY(add_now(f, contribution));
     const bool anew = gr_kept_offer(f->kept, local, round, contribution);
     gr_flags_set(&gr_round_roster(f)->member, silo->id, anew ? GR_PRESENT_ANEW : GR_PRESENT);

@@ -227,6 +227,7 @@ static gr_status format_line(const struct gr_metrics *m, char **line, size_t *n)
     int bad = add_figures(json, m);
     bad |= add_named(json, m);
     bad |= add_silos(json, m);
+    if (m->clip_norm > 0) bad |= json_object_set_new(json, "clip_norm", json_real(m->clip_norm));
     /* 17 significant digits give the same double back. */
     if (!bad) text = json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(json);
@@ -321,6 +322,7 @@ static void from_json(json_t *json, struct gr_metrics *out) {
     }
     read_named(json, out);
     read_silos(json, out);
+    out->clip_norm = json_object_get(json, "clip_norm") ? gr_json_real(json, "clip_norm") : 0;
 }
 
 /* For one more. */

@@ -350,6 +350,7 @@ static gr_status agree_read(struct gr_comm *comm, gr_status mine) {
 /* The small values of a checkpoint that are not in vectors. */
 struct small_state {
     uint32_t round, void_rounds, best_round;
+    int32_t clip_step;
     double best_value;
     char run_id[GR_RUN_ID_HEX];
 };
@@ -360,6 +361,7 @@ static gr_status share_small(struct gr_comm *comm, const struct gr_container *c,
     gr_status status = GR_OK;
     struct small_state small = {.round = c->round,
                                 .void_rounds = c->void_rounds,
+                                .clip_step = c->clip_step,
                                 .best_round = c->best_round,
                                 .best_value = c->best_value};
     snprintf(small.run_id, sizeof small.run_id, "%s", c->run_id ? c->run_id : "");
@@ -379,6 +381,7 @@ static gr_status share_small(struct gr_comm *comm, const struct gr_container *c,
                                  state->n_class_counts * sizeof *state->class_counts));
     state->round = small.round;
     state->void_rounds = small.void_rounds;
+    state->clip_step = small.clip_step;
     state->best_round = small.best_round;
     state->best_value = small.best_value;
     memcpy(state->run_id_found, small.run_id, sizeof small.run_id);

@@ -53,6 +53,7 @@ struct gr_container {
     bool has_evidence;
     struct gr_evidence evidence;
     uint32_t round, void_rounds, n_silos;
+    int32_t clip_step;
     uint32_t *silo_rounds; /* owned */
     int64_t *class_counts; /* owned; NULL: none */
     size_t n_class_counts;

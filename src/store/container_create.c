@@ -141,6 +141,8 @@ static gr_status create_attributes(const struct creator *c, hid_t digests, const
     GR_TRY(gr_hdf5_set_number(c->file, c->path, "round", c->state->round));
     if (c->state->void_rounds > 0)
         GR_TRY(gr_hdf5_set_number(c->file, c->path, "void_rounds", c->state->void_rounds));
+    if (c->state->clip_step != 0)
+        GR_TRY(gr_hdf5_set_number(c->file, c->path, "clip_step", (uint32_t)c->state->clip_step));
     GR_TRY(create_architecture(c));
     GR_TRY(gr_hdf5_set_text(c->file, c->path, "config_digest", digest));
     GR_TRY(create_evidence(c));

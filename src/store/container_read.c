@@ -276,12 +276,14 @@ out:
 static gr_status read_attributes(struct reader *r) {
     gr_status status = GR_OK;
     struct gr_container *c = r->c;
-    uint64_t version = 0, round = 0, void_rounds = 0;
+    uint64_t version = 0, round = 0, void_rounds = 0, clip_step = 0;
     GR_TRY(gr_hdf5_get_text(r->file, c->path, "format", &c->format));
     GR_TRY(gr_hdf5_get_number(r->file, c->path, "version", &version));
     GR_TRY(gr_hdf5_get_number(r->file, c->path, "round", &round));
     if (gr_hdf5_has(r->file, "void_rounds"))
         GR_TRY(gr_hdf5_get_number(r->file, c->path, "void_rounds", &void_rounds));
+    if (gr_hdf5_has(r->file, "clip_step"))
+        GR_TRY(gr_hdf5_get_number(r->file, c->path, "clip_step", &clip_step));
     GR_TRY(read_architecture(r));
     GR_TRY(gr_hdf5_get_text(r->file, c->path, "config_digest", &c->config_digest));
     if (strcmp(c->format, GR_FORMAT_CHECKPOINT) != 0 && strcmp(c->format, GR_FORMAT_MODEL) != 0 &&
@@ -294,8 +296,11 @@ static gr_status read_attributes(struct reader *r) {
         status = damaged(c, "round", "impossible");
     else if (void_rounds > round)
         status = damaged(c, "void_rounds", "impossible");
+    else if (clip_step > UINT32_MAX)
+        status = damaged(c, "clip_step", "impossible");
     c->round = (uint32_t)round;
     c->void_rounds = (uint32_t)void_rounds;
+    c->clip_step = (int32_t)(uint32_t)clip_step;
 out:
     return status;
 }

@@ -94,6 +94,37 @@ rm -rf own?
 check "a party is lost before its masked sum is opened" on 8 shared.yaml --set "silos=[$folders]" --set "privacy.budget.epsilon=9" --set 'faults=[{kind: kill, silo: 5, round: 2, point: seal}]'
 check "which nobody has read" equal "$(entries 5) $(entries 7)" "1 4"
 
+# ---- a clip norm that follows ---------------------------------------------------------------------------
+# From far above or below all norms it goes by exp(0.2 / 2) a round, rounded to a step of 2^(1/256), at one silo
+# more or less that the noise of the count tells of; the noise of the sum goes with it.
+adaptive='privacy.adaptive_clipping={quantile: 0.5, count_noise: 0.3}'
+# norms: of the rounds, on one line.
+norms() { grep -o '"clip_norm":[^,}]*' run/metrics.jsonl | cut -d: -f2 | tr '\n' ' '; }
+# goes FACTOR: from each round to the next by as much, to a tenth of what is beside 1.
+goes() { norms | awk -v by="$1" '{ for (i = 2; i <= NF; i++) { f = log($i / $(i - 1)) / log(by); if (f < 0.5 || f > 1.02) bad = bad " " f } exit !(NF == 4 && bad == "") }' ||
+    { echo "  norms: $(norms)"; return 1; }; }
+low='privacy.noise_multiplier=0.1'
+check "above all norms" on 3 root.yaml --set "$adaptive" --set "$low" --set train.learning_rate=1e-7
+check "it falls" goes 0.9048374
+check "below all norms" on 3 root.yaml --set "$adaptive" --set "$low" --set privacy.clip_norm=1e-4 --set aggregation.clip_norm=1e-4
+check "it rises" goes 1.1051709
+check "in shares" on 8 shared.yaml --set "$adaptive" --set "$low" --set privacy.clip_norm=1e-4 --set aggregation.clip_norm=1e-4 --set secure.colluding=2
+check "it rises" goes 1.1051709
+check "rank 0 is lost" on 4 root.yaml --set "$adaptive" --set "$low" --set privacy.clip_norm=1e-4 --set aggregation.clip_norm=1e-4 --set 'faults=[{kind: kill, silo: 0, round: 2, point: aggregate}]'
+check "it rises" goes 1.1051709
+# A norm that is taken up again at round 3: not from the beginning.
+rm -rf run
+check "two rounds" exits 0 "$GRANARY" run -n 2 root.yaml --quiet --restarts 0 --run run --set "$adaptive" --set "$low" --set privacy.clip_norm=1e-4 --set aggregation.clip_norm=1e-4 --set run.rounds=2
+check "and two more" exits 0 on_ranks 3 train root.yaml --quiet --resume --run run --set "$adaptive" --set "$low" --set privacy.clip_norm=1e-4 --set aggregation.clip_norm=1e-4 --set run.rounds=4
+check "go on from its norm" goes 1.1051709
+# Noise of the sum: of its own multiplier, and relative to the norm of the round: z = 0.599 with 0.3 told beside
+# it leaves 1 / sqrt(1 / 0.599^2 - 1 / 0.6^2), ten times as much.
+check "what the count tells is added to the noise" on 3 root.yaml --set "$adaptive" --set privacy.noise_multiplier=0.599
+check "of each round's norm" eval 'sed "s/.*\"participants\":\([0-9]*\),.*\"update_norm\":\([^,]*\),.*\"clip_norm\":\([^,}]*\).*/\1 \2 \3/" run/metrics.jsonl |
+    awk "{ r = \$1 * \$2 / \$3 / sqrt(12604) * sqrt(1 / 0.599 ^ 2 - 1 / 0.36); if (!(r > 0.96 && r < 1.04)) bad = bad \" \" r } END { if (bad != \"\" || NR != 4) { print \"  \" NR \" rounds:\" bad; exit 1 } }"'
+check "a count that tells all of it" exits 78 "$GRANARY" validate root.yaml --set "$adaptive"
+check "is refused" says "privacy.adaptive_clipping.count_noise: found 0.3, allowed only more than half of privacy.noise_multiplier, which is 2.5"
+
 # ---- what a table does not tell -------------------------------------------------------------------------
 check "an update that is not finite" on 3 root.yaml --set 'faults=[{kind: nan, silo: 3, round: 2}]'
 check "counts as none" equal "$(grep -c '"participants":8,' run/metrics.jsonl)" 4

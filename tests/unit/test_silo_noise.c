@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is accounted for noise in sums over silos holds for every width that the grid lets through,
- * and for any number of shares; and the plan of a config says it.
+ * and for any number of shares; the plan of a config says it; and the clip norm follows a noised
+ * count.
  */
 #include "config/privacy_plan.h"
 
@@ -9,6 +10,7 @@
 
 #include <math.h>
 
+#include "federation/internal.h"
 #include "privacy/noise.h"
 #include "privacy/sensitivity.h"
 
@@ -69,4 +71,30 @@ START_TEST(the_plan) {
 }
 END_TEST
 
-RUN_TESTS("noise of silos", any_width, sums_of_shares, the_plan)
+/* By the formula, to half a step of 2^(1/256); a share out of its range says no more than its end.
+ */
+START_TEST(a_norm_that_follows) {
+    static const struct gr_adaptive_clipping_config clipping = {.quantile = 0.3,
+                                                                .learning_rate = 0.7};
+    const struct gr_config config = {.privacy = {.clip_norm = 3}};
+    ck_assert_double_eq(gr_clip_norm(&config, 0), 3);
+    ck_assert_double_eq(gr_clip_norm(&config, 256), 6);
+    ck_assert_double_eq(gr_clip_norm(&config, -512), 0.75);
+    for (int32_t step = -5120; step < 5120; step += 7)
+        ck_assert_double_eq_tol(gr_clip_norm(&config, step) / (3 * exp2(step / 256.0)), 1, 1e-14);
+    for (int64_t below = -2; below <= 12; below++) { /* of ten silos, with noise */
+        const int64_t tally = (2 * below - 10) * GR_CLIP_TALLY;
+        const double share = fmin(fmax((double)below / 10, 0), 1);
+        const int32_t step = gr_clip_follow(&clipping, 40, tally, 10);
+        ck_assert_double_eq_tol(log(gr_clip_norm(&config, step) / gr_clip_norm(&config, 40)),
+                                -0.7 * (share - 0.3), log(2) / 512 + 1e-12);
+    }
+    /* It ends at a millionth, and at a million. */
+    ck_assert_int_eq(gr_clip_follow(&clipping, -5119, 10 * GR_CLIP_TALLY, 10), -5120);
+    ck_assert_int_eq(gr_clip_follow(&clipping, 5119, -10 * GR_CLIP_TALLY, 10), 5120);
+    ck_assert_int_eq(gr_clip_tally((const float[]){3, 4}, 2, 5), GR_CLIP_TALLY);
+    ck_assert_int_eq(gr_clip_tally((const float[]){3, 4}, 2, 4.999), -GR_CLIP_TALLY);
+}
+END_TEST
+
+RUN_TESTS("noise of silos", any_width, sums_of_shares, the_plan, a_norm_that_follows)
