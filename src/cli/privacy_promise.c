@@ -168,7 +168,13 @@ static void print_promise(const struct promise *promise) {
                "Gaussian on integers, its standard deviation in a sum %g times the clip "
                "norm %g",
                privacy->noise_multiplier, privacy->clip_norm);
-    if (plan->round.noise_multiplier < privacy->noise_multiplier)
+    if (plan->bands > 0)
+        print_line(
+            "",
+            "correlated over the steps of a round, by %u bands; all of them are one release, "
+            "for which %.5g times is accounted for",
+            plan->bands, plan->round.noise_multiplier);
+    else if (plan->round.noise_multiplier < privacy->noise_multiplier)
         print_line("", "%.5g times is accounted for, as roundings add to what a %s moves",
                    plan->round.noise_multiplier, gr_protected_unit_word(plan->unit));
     print_line("by whom", "%s", against[privacy->noise]);
@@ -183,6 +189,11 @@ static void print_sums(const struct promise *promise) {
                    "1 in a round, %llu rounds; the silos of a round are drawn in public, "
                    "which hides nobody: each is taken to be in all of them",
                    rounds);
+    else if (plan->bands > 0)
+        print_line("sums",
+                   "%llu in a round, %llu rounds; a %s is in one of each pass (nothing is "
+                   "earned by sampling)",
+                   sums, rounds, unit);
     else if (plan->round.sampling == 1)
         print_line("sums",
                    "%llu in a round, %llu rounds; a %s is in at most %llu of a round's "
@@ -219,11 +230,12 @@ static void print_harm(const struct promise *promise) {
     const bool silo = promise->plan.unit == GR_UNIT_SILO;
     const double each = promise->noise_in_mean;
     print_line("harm",
-               "noise in a %s: %.3g times the clip norm in each parameter. Over all of 1,000, "
+               "noise in a %s%s: %.3g times the clip norm in each parameter. Over all of 1,000, "
                "200,000 and 10,000,000 parameters (L2 norm) %.3g, %.3g and %.3g times, beside at "
                "most 1 of what is clipped",
-               silo ? "round's mean update" : "step's mean gradient of one silo", each,
-               each * sqrt(1e3), each * sqrt(2e5), each * sqrt(1e7));
+               silo ? "round's mean update" : "step's mean gradient of one silo",
+               promise->plan.bands > 0 ? ", before it is correlated" : "", each, each * sqrt(1e3),
+               each * sqrt(2e5), each * sqrt(1e7));
 }
 
 static void print_all(const struct promise *promise) {
@@ -246,13 +258,14 @@ static gr_status print_json(const struct promise *promise) {
         json_array_append_new(warnings, json_string(promise->warnings[i]));
     /* A number that is infinite, or that there is none of, is null. */
     json_t *all = json_pack(
-        "{s:s, s:s, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:o?, s:o?, s:o?, s:b, s:o?, s:o?, s:o?, "
-        "s:o?, s:f, s:O?}",
+        "{s:s, s:s, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:I, s:o?, s:o?, s:o?, s:b, s:o?, "
+        "s:o?, s:o?, s:o?, s:f, s:O?}",
         "unit", gr_protected_unit_word(plan->unit), "adjacency", gr_adjacency_word(plan->adjacency),
         "delta", privacy->budget.delta, "rounds", (json_int_t)plan->rounds, "sums_of_round",
         (json_int_t)plan->sums, "count_of_round", (json_int_t)plan->round.count, "sampling",
         plan->round.sampling, "noise_multiplier", privacy->noise_multiplier,
-        "noise_multiplier_accounted", plan->round.noise_multiplier, "epsilon_lower",
+        "noise_multiplier_accounted", plan->round.noise_multiplier, "correlation",
+        gr_correlation_word(plan->correlation), "bands", (json_int_t)plan->bands, "epsilon_lower",
         json_real(promise->all.lower), "epsilon_upper", json_real(promise->all.upper),
         "epsilon_renyi", json_real(promise->all.renyi), "exact", promise->all.exact,
         "epsilon_upper_one_more", json_real(promise->more.upper), "budget_epsilon",

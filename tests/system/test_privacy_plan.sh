@@ -53,6 +53,13 @@ check "that have begun" equal "$(field count_of_round)" 2
 check "passes" plan 0 $fixed --set train.steps=0 --set train.epochs=3 --json
 check "of so many steps" equal "$(field sums_of_round)" 90
 
+# Correlated noise: all of a round's steps are one release.
+check "bands" plan 0 $fixed --set privacy.correlation.type=banded --set privacy.correlation.bands=16
+check "are told" prints "by 16 bands; all of them are one release"
+check "as JSON" plan 0 $fixed --set privacy.correlation.type=banded --set privacy.correlation.bands=16 --json
+check "with their number" equal "$(field bands) $(field count_of_round)" "16 1"
+check "less noise is accounted for" at_most "$(field noise_multiplier_accounted)" 1
+
 # Silos: 4.2 is about the noise for epsilon 8 in 50 rounds of 8 silos; the norm goes by the root of
 # the parameters: 4.2 / 8 sqrt(200,000) = 235.
 silo="--set privacy.unit=silo --set privacy.adjacency=zero_out --set aggregation.grid=public --set aggregation.clip_norm=1 --set aggregation.weight_max=1 --set privacy.noise=root --set privacy.expected_batch=0 --set privacy.expected_units=0 --set run.rounds=50 --set privacy.noise_multiplier=4.2"
