@@ -10,9 +10,14 @@ static gr_status make_tables(double steps, struct gr_noise **out) {
     return steps > 0 ? gr_noise_create(steps, out) : GR_OK;
 }
 
+static bool differ(double a, double b) {
+    return a < b || a > b;
+}
+
 gr_status gr_sum_noise_measure(struct gr_sum_noise *noise, struct gr_sum_deviations steps) {
     gr_status status = GR_OK;
-    if (memcmp(&noise->steps, &steps, sizeof steps) == 0) return GR_OK;
+    if (!differ(noise->steps.update, steps.update) && !differ(noise->steps.tally, steps.tally))
+        return GR_OK;
     noise->steps = (struct gr_sum_deviations){0}; /* what follows may fail */
     GR_TRY(make_tables(steps.update, &noise->update));
     GR_TRY(make_tables(steps.tally, &noise->tally));

@@ -3,7 +3,6 @@
 # wider that a hundredth of it would be seen, whoever is lost and where; what does not go with it is
 # refused. Of 12,604 parameters a norm has a relative deviation of 0.0063, of which six are allowed.
 . "$(dirname "$0")/library.sh"
-. "$TESTS/system/sites.sh"
 cat >root.yaml <<'YAML'
 run: {name: silos, seed: 1, rounds: 4, rehearsal: true}
 data: {source: synthetic, silos: 8, synthetic: {features: 20, classes: 4, minimum_rows: 60, maximum_rows: 200, test_rows: 10}}
@@ -119,9 +118,13 @@ check "and two more" exits 0 on_ranks 3 train root.yaml --quiet --resume --run r
 check "go on from its norm" goes 1.1051709
 # Noise of the sum: of its own multiplier, and relative to the norm of the round: z = 0.599 with 0.3 told beside
 # it leaves 1 / sqrt(1 / 0.599^2 - 1 / 0.6^2), ten times as much.
+follows() {
+    sed 's/.*"participants":\([0-9]*\),.*"update_norm":\([^,]*\),.*"clip_norm":\([^,}]*\).*/\1 \2 \3/' run/metrics.jsonl | awk '
+        { r = $1 * $2 / $3 / sqrt(12604) * sqrt(1 / 0.599 ^ 2 - 1 / 0.36); if (!(r > 0.96 && r < 1.04)) bad = bad " " r }
+        END { if (bad != "" || NR != 4) { print "  " NR " rounds:" bad; exit 1 } }'
+}
 check "what the count tells is added to the noise" on 3 root.yaml --set "$adaptive" --set privacy.noise_multiplier=0.599
-check "of each round's norm" eval 'sed "s/.*\"participants\":\([0-9]*\),.*\"update_norm\":\([^,]*\),.*\"clip_norm\":\([^,}]*\).*/\1 \2 \3/" run/metrics.jsonl |
-    awk "{ r = \$1 * \$2 / \$3 / sqrt(12604) * sqrt(1 / 0.599 ^ 2 - 1 / 0.36); if (!(r > 0.96 && r < 1.04)) bad = bad \" \" r } END { if (bad != \"\" || NR != 4) { print \"  \" NR \" rounds:\" bad; exit 1 } }"'
+check "of each round's norm" follows
 check "a count that tells all of it" exits 78 "$GRANARY" validate root.yaml --set "$adaptive"
 check "is refused" says "privacy.adaptive_clipping.count_noise: found 0.3, allowed only more than half of privacy.noise_multiplier, which is 2.5"
 
