@@ -146,6 +146,10 @@ struct gr_silo {
     gr_status unusable;         /* other than GR_OK: its own table was bad, and it has no rows */
     char *why;   /* the message then, which may name its files; owned; NULL when well */
     bool misfit; /* it is unusable because its columns are not those of the schema or the others */
+    /* Rows of its own table that could not be read and were left out, and why the first one was;
+     * only with privacy.unit row or person, and for the silo's own terminal and log. */
+    size_t n_dropped;
+    char *first_dropped;  /* owned; NULL: there is none */
     int64_t lost_weights; /* rows whose weight is too small to count, see gr_rows_scale_weights */
     /* Of its parts as they were read. A guessed table can be confirmed with one: it stays in the
      * process, and others get to know it salted. Undefined where the silo is unusable. */

@@ -147,8 +147,14 @@ gr_status gr_cohort_exclude(struct gr_cohort *cohort, struct gr_silo *silo, gr_s
 void gr_unusable_hear(struct gr_cohort *cohort) {
     for (size_t i = 0; i < cohort->data->n_local; i++) {
         const struct gr_silo *silo = &cohort->data->local[i];
-        if (silo->unusable == GR_OK || cohort->heard[silo->id]) continue;
+        if ((silo->unusable == GR_OK && silo->n_dropped == 0) || cohort->heard[silo->id]) continue;
         cohort->heard[silo->id] = 1;
+        if (silo->unusable == GR_OK) {
+            gr_cohort_hear_silo(cohort, silo, "%s: %zu row%s left out, the first: %s",
+                                silo->pseudonym, silo->n_dropped,
+                                silo->n_dropped == 1 ? " is" : "s are", silo->first_dropped);
+            continue;
+        }
         gr_cohort_hear_silo(cohort, silo, "%s sits out the run: %s", silo->pseudonym, silo->why);
     }
 }

@@ -283,7 +283,11 @@ static gr_status csv_open(struct gr_reader *reader) {
                                wants_groups(reader), &s->table, &reader->misfit);
     if (status == GR_ERROR_CONFIG) status = gr_fail_context(status, "%s: ", reader->data->schema);
     GR_TRY(status);
+    s->table.drops = (reader->asks & GR_ASK_DROPS) != 0;
     GR_TRY(read_through(reader, s));
+    reader->n_dropped = s->table.n_dropped;
+    reader->first_dropped = s->table.first_dropped;
+    s->table.first_dropped = NULL;
     GR_TRY(gr_csv_table_settle(&s->table, reader->columns));
     tell_form(&s->table.scan.form, &reader->passed_over);
     reader->shape.shape[0] = s->n_rows;
@@ -298,7 +302,8 @@ out:
         gr_columns_free(reader->columns);
         gr_free(reader->found);
         gr_free(reader->guessed);
-        reader->guessed = NULL;
+        gr_free(reader->first_dropped);
+        reader->guessed = reader->first_dropped = NULL;
         reader->columns = NULL;
         reader->found = NULL;
     }

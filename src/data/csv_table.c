@@ -170,6 +170,7 @@ void gr_csv_table_close(struct gr_csv_table *table) {
         gr_categories_release(&table->column[i].seen);
     }
     gr_free(table->column);
+    gr_free(table->first_dropped);
     gr_csv_scan_close(&table->scan);
     *table = (struct gr_csv_table){0};
 }
@@ -508,25 +509,41 @@ out:
     return status;
 }
 
-/* `refused` tells the importer that a cell, and not the file, is at fault: then a guess from the
- * first rows may have been wrong. */
-gr_status gr_csv_table_next(struct gr_csv_table *table, float *values, bool *more) {
+/* The scanned row's cells. `refused` tells the importer that a cell, and not the file, is at fault:
+ * then a guess from the first rows may have been wrong. */
+static gr_status read_row(struct gr_csv_table *table, float *values, bool *there) {
     const size_t n = table->columns->schema->columns_count;
-    bool there;
+    gr_status status;
+    insert_absent(table);
+    if (table->scan.n_fields != n) {
+        const bool absent = table->absent != SIZE_MAX;
+        return gr_fail(GR_ERROR_DATA, "%s:%zu: found %zu fields, expected %zu", table->scan.path,
+                       table->scan.row_line, table->scan.n_fields - absent, n - absent);
+    }
+    status = read_answers(table, there);
+    if (status == GR_OK && *there) status = read_cells(table, values);
+    table->refused = status != GR_OK;
+    return status;
+}
+
+/* A row is left out by what it holds alone, so the second time through as well. */
+static gr_status drop(struct gr_csv_table *table) {
+    if (!table->counting) return GR_OK;
+    if (table->n_dropped++ > 0) return GR_OK;
+    return gr_text_format(&table->first_dropped, "%s", gr_message());
+}
+
+gr_status gr_csv_table_next(struct gr_csv_table *table, float *values, bool *more) {
+    bool there = false;
     gr_status status;
     do {
         GR_TRY(gr_csv_scan_next(&table->scan, more));
         if (!*more) goto out;
-        insert_absent(table);
-        if (table->scan.n_fields != n) {
-            const bool absent = table->absent != SIZE_MAX;
-            return gr_fail(GR_ERROR_DATA, "%s:%zu: found %zu fields, expected %zu",
-                           table->scan.path, table->scan.row_line, table->scan.n_fields - absent,
-                           n - absent);
+        status = read_row(table, values, &there);
+        if (status == GR_ERROR_DATA && table->drops) {
+            there = false;
+            status = drop(table);
         }
-        status = read_answers(table, &there);
-        if (status == GR_OK && there) status = read_cells(table, values);
-        table->refused = status != GR_OK;
         GR_TRY(status);
     } while (!there);
 out:

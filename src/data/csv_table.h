@@ -36,6 +36,9 @@ struct gr_csv_table {
     bool counting; /* the first time through: findings are counted */
     bool refused;  /* a cell is not what its column is to hold */
     bool dated;    /* some column is */
+    bool drops;    /* rows that cannot be read are left out, and counted the first time through: */
+    size_t n_dropped;
+    char *first_dropped; /* the message of the first one; owned; NULL: there is none */
     size_t absent; /* the column of groups, where the file has none; SIZE_MAX: all are there */
     /* Of the present row. */
     int32_t label; /* 0 without a label column */

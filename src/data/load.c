@@ -235,9 +235,14 @@ out:
     return status;
 }
 
-/* Only where persons are what is hidden. */
-static unsigned asks_of(const struct gr_config *config) {
-    return config->privacy.unit == GR_PRIVACY_PERSON ? GR_ASK_GROUPS : 0;
+/* Where rows or persons are hidden a row that cannot be read must not show, as it would if its silo
+ * did not take part. A table that is dealt is everybody's, and refused. */
+static unsigned asks_of(const struct gr_config *config, bool own) {
+    const enum gr_privacy_unit unit = config->privacy.unit;
+    unsigned asks = 0;
+    if (unit == GR_PRIVACY_PERSON) asks |= GR_ASK_GROUPS;
+    if (own && (unit == GR_PRIVACY_ROW || unit == GR_PRIVACY_PERSON)) asks |= GR_ASK_DROPS;
+    return asks;
 }
 
 /* Partitions n rows with these answers and plans the own silos. */
@@ -282,7 +287,7 @@ static gr_status load_train(struct load *l) {
     struct answers answers = {0};
     size_t n_picks = 0;
     gr_status status;
-    GR_TRY(gr_reader_open(config, &config->train, asks_of(l->config), &reader));
+    GR_TRY(gr_reader_open(config, &config->train, asks_of(l->config, false), &reader));
     size_t n = reader.shape.shape[0];
     if (config->limit != 0 && config->limit < n) n = config->limit;
     l->data->n_common = n;
@@ -314,7 +319,7 @@ static gr_status read_silo(struct load *l, size_t i) {
     uint32_t *groups = NULL, n_groups = 0;
     char pseudonym[24];
     gr_status status;
-    GR_TRY(gr_reader_open(config, &config->silo_tables[id], asks_of(l->config), &reader));
+    GR_TRY(gr_reader_open(config, &config->silo_tables[id], asks_of(l->config, true), &reader));
     size_t n = reader.shape.shape[0];
     GR_TRY(read_answers(l, &reader, n, &answers));
     GR_TRY(check_answers(l, &reader, n, &answers));
@@ -330,7 +335,10 @@ static gr_status read_silo(struct load *l, size_t i) {
     gr_silo_pseudonym(id, pseudonym);
     GR_TRY(add_guessed(l->data, &reader, pseudonym));
     l->data->local[i].columns = reader.columns;
+    l->data->local[i].n_dropped = reader.n_dropped;
+    l->data->local[i].first_dropped = reader.first_dropped;
     reader.columns = NULL;
+    reader.first_dropped = NULL;
 out:
     l->data->local[i].misfit = reader.misfit;
     release_answers(&answers);
@@ -542,6 +550,7 @@ void gr_data_free(struct gr_data *data) {
         gr_rows_release(&data->local[i].test);
         gr_columns_free(data->local[i].columns);
         gr_free(data->local[i].why);
+        gr_free(data->local[i].first_dropped);
     }
     gr_free(data->local);
     gr_free(data->local_batch);

@@ -262,6 +262,7 @@ void gr_reader_close(struct gr_reader *reader) {
     gr_free(reader->found);
     gr_free(reader->imported);
     gr_free(reader->guessed);
+    gr_free(reader->first_dropped);
     gr_free(reader->may_lack);
     *reader = (struct gr_reader){0};
 }

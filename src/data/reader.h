@@ -84,6 +84,8 @@ struct gr_reader {
     uint8_t *may_lack;                 /* hdf5 with columns: values that may be NaN; owned */
     struct gr_found *found;            /* csv: of each column; owned */
     struct gr_passed_over passed_over; /* csv: in this file */
+    size_t n_dropped;                  /* GR_ASK_DROPS: rows left out, */
+    char *first_dropped;               /* and why the first one was; NULL: none; owned */
     struct gr_found *imported;         /* hdf5: what an import found of each column; NULL; owned */
     char *guessed; /* csv without a schema: a line of each column, for its owner; owned */
     /* csv: the column of row ids, NULL for none; its place and the bytes of its longest text; where
@@ -102,7 +104,10 @@ extern const struct gr_reader_operations gr_hdf5_operations;  /* in this process
 extern const struct gr_reader_operations gr_guard_operations; /* gr_hdf5_operations in a child */
 
 /* What is asked of a table beside features and answers. */
-enum gr_reader_ask { GR_ASK_GROUPS = 1 /* whatever the partition */ };
+enum gr_reader_ask {
+    GR_ASK_GROUPS = 1, /* whatever the partition */
+    GR_ASK_DROPS = 2   /* csv: a row that cannot be read is left out, and not refused */
+};
 
 /*
  * Opens a table of config->source, and holds its columns against config->schema. On failure all of

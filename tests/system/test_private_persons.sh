@@ -72,7 +72,28 @@ check "a table without persons" exits 65 "$GRANARY" validate run.yaml --set 'dat
 check "ends the run, as columns of another kind do" says 'anonymous.csv:1: column 1: found another name, expected "patient"'
 sed 's/^B-7,/,/' 2.csv >unnamed.csv
 check "a row of nobody" exits 0 "$GRANARY" validate run.yaml --set 'data.silo_tables=[{file: 1.csv}, {file: unnamed.csv}, {file: 3.csv}]'
-check "sits out as well" says 'column 1 (patient): found no value, expected the name of a group'
+check "is left out" says 'silo-001: 8 rows are left out, the first: unnamed.csv:9: column 1 (patient): found no value, expected the name of a group'
+
+# ---- rows that cannot be read ---------------------------------------------------------------------------
+# told RUN: what a run counts in its rounds, before times and norms.
+told() { sed -E 's/"test_rows".*//' "$1/metrics.jsonl"; }
+bad='data.silo_tables=[{file: 1.csv}, {file: bad.csv}, {file: 3.csv}]'
+{ cat 2.csv; printf 'B-1,old,100,yes\nB-2,40,100,maybe\nB-3,40,100\nB-4,,100,yes\nB-5,40,inf,no\nB-6,40,100,\n'; } >bad.csv
+for unit in person row; do
+    units=$([ $unit = row ] && echo 1000 || echo 100)
+    rm -rf own1 own2 own3
+    check "rows with $unit" exits 0 "$GRANARY" train run.yaml --run well-$unit --quiet --set privacy.unit=$unit --set privacy.expected_units=$units
+    rm -rf own1 own2 own3
+    check "bad rows with $unit" exits 0 "$GRANARY" train run.yaml --run bad-$unit --quiet --set privacy.unit=$unit --set privacy.expected_units=$units --set "$bad"
+    check "are told on the silo's terminal" says "silo-001: 6 rows are left out, the first: bad.csv:"
+    check "and in its log" grep -rq '6 rows are left out' own2
+    check "and nowhere else" equal "$(grep -rlE 'left out|bad.csv:' "bad-$unit" own1 own3 | wc -l)" 0
+    check "the run tells the same" equal "$(told bad-$unit)" "$(told well-$unit)"
+done
+check "the same row without privacy" exits 0 "$GRANARY" validate run.yaml --set "$bad" --set 'privacy={}'
+check "makes its silo unusable" says "silo-001 sits out the run: bad.csv:"
+sed 's/bp/pulse/' 2.csv >other.csv
+check "a table of other columns is not a row's" exits 65 "$GRANARY" validate run.yaml --set 'data.silo_tables=[{file: 1.csv}, {file: other.csv}, {file: 3.csv}]'
 check "rows of synthetic data have no persons" exits 78 "$GRANARY" validate run.yaml --set 'data={source: synthetic, silos: 2}' --set 'preprocess={}'
 check "and it says so" says "privacy.unit: found person, allowed only with data.source csv or hdf5"
 for rows in 0 65; do check "rows_per_person $rows" exits 78 "$GRANARY" validate run.yaml --set privacy.rows_per_person=$rows; done
@@ -82,5 +103,6 @@ check "rows of a table with persons" exits 0 "$GRANARY" validate run.yaml --set 
 check "are told apart from these" prints "privacy.unit row: if column 1 (patient) names persons, one with k rows is protected k times less; unit person hides all her rows"
 check "and persons are not" exits 0 "$GRANARY" validate run.yaml
 check "which is no remark" equal "$(grep -c 'privacy.unit' "$OUT")" 0
+rm -rf own1 own2 own3
 check "64 rows of a person" exits 0 "$GRANARY" train run.yaml --run most --quiet --set privacy.rows_per_person=64
 finish
