@@ -184,6 +184,16 @@ $(BUILD)/tests/granary-other: $(CLI_OBJECTS) $(call object,tests/system/other_bu
 $(BUILD)/tests/granary-hostile: $(CLI_OBJECTS) $(call object,tests/system/hostile.c) $(LIBRARY)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=gr_gateway_send -o $@ $^ $(DEP_LIBS)
+# The command with too little noise, which its own audit is to find.
+$(BUILD)/tests/granary-leaky: $(CLI_OBJECTS) $(call object,tests/system/leaky.c) $(LIBRARY)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,--wrap=gr_noise_add -o $@ $^ $(DEP_LIBS)
+# Private steps with bugs that the audit is to find.
+AUDITED := gr_secret_make gr_secret_include gr_noise_create gr_noise_add gr_model_key_rows \
+           gr_model_clipped_sum gr_private_steps_gradient gr_private_steps_of_round gr_round_to_grid
+$(BUILD)/tests/unit/test_privacy_audit: $(BUILD)/tests/unit/test_privacy_audit.o $(LIBRARY)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(AUDITED:%=-Wl,--wrap=%) -o $@ $^ $(CHECK_LIBS) $(DEP_LIBS)
 # The words of the config's fuzzer: signs of YAML, and every setting that the command knows.
 $(BUILD)/tests/fuzz/config.dict: tests/fuzz/yaml.dict tests/fuzz/settings.awk $(COMMAND)
 	@mkdir -p $(@D)
@@ -201,7 +211,7 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBRARY)
 # ---- tests ----------------------------------------------------------------------------------
 
 # Benchmarks too, so that they go on to compile.
-tests: all $(UNIT_TESTS) $(PARALLEL_TESTS) $(BENCHES) $(BUILD)/tests/granary-other $(BUILD)/tests/granary-hostile
+tests: all $(UNIT_TESTS) $(PARALLEL_TESTS) $(BENCHES) $(BUILD)/tests/granary-other $(BUILD)/tests/granary-hostile $(BUILD)/tests/granary-leaky
 test: tests
 	tests/run.sh $(BUILD) all
 test-quick: tests

@@ -33,7 +33,9 @@ struct gr_private_steps {
     uint64_t inclusion; /* see gr_secret_include */
     uint32_t pass_steps;
     unsigned char secret[GR_SECRET_BYTES];
-    uint64_t taken; /* steps since the secret */
+    uint64_t taken;         /* steps since the secret */
+    const size_t *canaries; /* places in the layout, n_canaries; borrowed */
+    uint32_t n_canaries;
 };
 
 /* Rows that pass the model together, as units. */
@@ -307,6 +309,29 @@ static void add_noise(struct gr_private_steps *steps) {
         gr_noise_add(steps->noise, key, steps->taken, steps->sum, steps->size);
 }
 
+void gr_private_steps_plant(struct gr_private_steps *steps, const size_t *place, uint32_t n) {
+    steps->canaries = place;
+    steps->n_canaries = n;
+}
+
+/* Drawn by streams that no step and no pass has: their numbers count down. */
+static void add_canaries(struct gr_private_steps *steps) {
+    const uint64_t pass = steps->taken / steps->pass_steps;
+    const uint32_t at = (uint32_t)(steps->taken % steps->pass_steps), n = steps->n_canaries;
+    uint32_t *drawn = steps->drawn;
+    if (n == 0) return;
+    if (steps->config.sampling == GR_PRIVATE_SAMPLING_FIXED) {
+        gr_secret_choose(steps->secret, GR_SECRET_PASS, ~pass, steps->pass_steps, n, drawn);
+        for (uint32_t i = 0; i < n; i++)
+            if (drawn[i] == at) steps->sum[steps->canaries[i]] += (int64_t)GR_PRIVATE_SUM_STEPS;
+        return;
+    }
+    const uint32_t count =
+        gr_secret_include(steps->secret, ~steps->taken, steps->inclusion, n, drawn);
+    for (uint32_t i = 0; i < count; i++)
+        steps->sum[steps->canaries[drawn[i]]] += (int64_t)GR_PRIVATE_SUM_STEPS;
+}
+
 /* In float32 at the end: what is made of the noised sum tells nothing more. Gaps get no noise. */
 static void to_gradient(const struct gr_private_steps *steps, float *gradient) {
     const struct gr_layout *layout = gr_model_layout(steps->model);
@@ -339,7 +364,7 @@ gr_status gr_private_steps_gradient(struct gr_private_steps *steps, const float 
     gr_status status;
     const size_t n = units_of(steps, rows);
     GR_TRY(begin_noise(steps));
-    GR_TRY(make_room(steps, n));
+    GR_TRY(make_room(steps, n > steps->n_canaries ? n : steps->n_canaries));
     memset(steps->sum, 0, steps->size * sizeof *steps->sum);
     draw(steps, (uint32_t)n);
     start_masks(steps);
@@ -348,6 +373,7 @@ gr_status gr_private_steps_gradient(struct gr_private_steps *steps, const float 
         GR_TRY(add_group(steps, parameters, rows, steps->order + steps->begin[g],
                          steps->begin[g + 1] - steps->begin[g]));
     }
+    add_canaries(steps);
     add_noise(steps);
     to_gradient(steps, gradient);
     steps->taken++;

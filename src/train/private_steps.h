@@ -42,6 +42,14 @@ gr_status gr_private_steps_check(const struct gr_private_steps *steps,
                                  const struct gr_rows *rows) GR_CHECKED;
 
 /*
+ * Not collective. For an audit and nothing else: the sums that follow have n units more without any
+ * row. Each is drawn as a row is, and then adds clip_norm in the parameter at its place in the
+ * layout, which is the most that a unit adds. place: borrowed until n is 0 again or the steps are
+ * freed. Ordinary steps have none.
+ */
+void gr_private_steps_plant(struct gr_private_steps *steps, const size_t *place, uint32_t n);
+
+/*
  * Not collective. The next step's gradient at `parameters`, layout size floats, gaps zero: the
  * noised sum / expected_batch, of whatever many units are drawn, be it none. poll: called between
  * micro-batches; NULL: never. Errors: of poll and of the model.
