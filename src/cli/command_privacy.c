@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * granary privacy: accounts for noised sums, of numbers given here, of a config or of a ledger.
+ * granary privacy: accounts for noised sums, of numbers given here, of a config or of a ledger, and
+ * audits the steps of a config.
  * Bounds are printed as bounds: a lower one is rounded down, an upper one and noise are rounded up.
  */
 #include "cli/privacy_answers.h"
@@ -22,6 +23,8 @@ struct privacy_words {
     struct gr_privacy_event events[BEFORE_MAX + 1]; /* those before, and room for one more */
     size_t n_before;
     struct gr_overrides overrides;
+    uint32_t canaries;
+    double confidence;
     bool json;
 };
 
@@ -89,6 +92,10 @@ static gr_status read_option(int option, struct privacy_words *words) {
         return read_adjacency(optarg, &words->adjacency);
     case 'b':
         return read_before(optarg, words);
+    case 'c':
+        return gr_read_count("--canaries", optarg, 10, 1000000, &words->canaries);
+    case 'o':
+        return gr_read_number("--confidence", optarg, 0.5, 0.999999, &words->confidence);
     case 'j':
         words->json = true;
         return GR_OK;
@@ -101,7 +108,7 @@ struct privacy_action {
     const char *name;
     const char *needs, *takes; /* keys of options, and of those that may be given besides */
     const char *argument;      /* behind the name; NULL: none */
-    gr_status (*tell)(struct privacy_words *words);
+    gr_status (*tell)(struct privacy_words *words); /* NULL: it is audit, under MPI */
 };
 
 static gr_status tell_epsilon(struct privacy_words *words);
@@ -115,7 +122,8 @@ static const struct privacy_action actions[] = {
     {"noise", "end", "qabj", NULL, tell_noise},
     {"table", "znd", "qabj", NULL, tell_table},
     {"plan", "", "sbj", "CONFIG", tell_plan},
-    {"ledger", "", "daj", "FILE or FOLDER", tell_ledger}};
+    {"ledger", "", "daj", "FILE or FOLDER", tell_ledger},
+    {"audit", "", "scoj", "CONFIG", NULL}};
 
 /* An option's name by its key. */
 static const char *name_of(char key) {
@@ -149,22 +157,25 @@ static gr_status read_action(const char *word, struct privacy_words *words) {
             return GR_OK;
         }
     gr_text_quote(word, strlen(word), quoted, sizeof quoted);
-    return gr_fail(GR_ERROR_USAGE,
-                   "privacy: found '%s', expected epsilon, noise, table, plan or ledger; see "
-                   "`granary help privacy`",
-                   quoted);
+    return gr_fail(
+        GR_ERROR_USAGE,
+        "privacy: found '%s', expected epsilon, noise, table, plan, ledger or audit; see "
+        "`granary help privacy`",
+        quoted);
 }
 
 static gr_status read_words(struct gr_invocation *invocation, struct privacy_words *words) {
     gr_status status = GR_OK;
     int option;
     words->sampling = 1;
+    words->canaries = 500;
+    words->confidence = 0.95;
     while ((option = gr_next_option(invocation)) != -1)
         GR_TRY(read_option(option, words));
     if (optind == invocation->argc) {
         status = gr_fail(GR_ERROR_USAGE,
-                         "privacy: epsilon, noise, table, plan or ledger is missing; see `granary "
-                         "help privacy`");
+                         "privacy: epsilon, noise, table, plan, ledger or audit is missing; see "
+                         "`granary help privacy`");
         goto out;
     }
     GR_TRY(read_action(invocation->argv[optind], words));
@@ -289,13 +300,28 @@ static gr_status tell_ledger(struct privacy_words *words) {
     return gr_tell_privacy_spent(&question);
 }
 
+/* Under MPI, which reads tables as a run does; the words are read again, behind its start. */
+static gr_status audit(struct gr_invocation *invocation) {
+    struct privacy_words words = {.action = actions};
+    gr_status status;
+    optind = 1;
+    GR_TRY(read_words(invocation, &words));
+    const struct gr_audit_question question = {words.path, &words.overrides, words.canaries,
+                                               words.confidence, words.json};
+    status = gr_tell_privacy_audit(invocation, &question);
+out:
+    free(words.overrides.text);
+    return status;
+}
+
 /* Without a file, a config is what is wrong elsewhere; here it is the command line. */
 gr_status gr_command_privacy(struct gr_invocation *invocation) {
     struct privacy_words words = {.action = actions};
     gr_status status = read_words(invocation, &words);
-    if (status == GR_OK) status = words.action->tell(&words);
+    const bool audits = status == GR_OK && !words.action->tell;
+    if (status == GR_OK && !audits) status = words.action->tell(&words);
     if (status == GR_ERROR_CONFIG && !words.path)
         status = gr_fail(GR_ERROR_USAGE, "privacy: %s", gr_message());
     free(words.overrides.text);
-    return status;
+    return audits ? gr_run_with_mpi(audit, false, invocation) : status;
 }

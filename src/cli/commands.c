@@ -305,6 +305,14 @@ static const struct gr_option privacy_options[] = {
      .words = "add_remove zero_out replace",
      .help = "neighbours differ by a unit that is there or not (default), by one whose\n"
              "contribution is zero, or by one that is another"},
+    {.name = "canaries",
+     .key = 'c',
+     .value = "N",
+     .help = "of audit: of which half are in, by coin; default 500"},
+    {.name = "confidence",
+     .key = 'o',
+     .value = "C",
+     .help = "of audit: of its bounds of epsilon; default 0.95"},
     {.name = "before",
      .key = 'b',
      .value = "Z,Q,N",
@@ -556,9 +564,11 @@ const struct gr_command gr_commands[] = {
          "       granary privacy noise --epsilon E --steps N --delta D [...]\n"
          "       granary privacy table --noise-multiplier Z --steps N --delta D [...]\n"
          "       granary privacy plan CONFIG [--set S.K=V]... [--before Z,Q,N]... [--json]\n"
-         "       granary privacy ledger FILE | FOLDER [--delta D] [--adjacency NAME] [--json]\n",
+         "       granary privacy ledger FILE | FOLDER [--delta D] [--adjacency NAME] [--json]\n"
+         "       granary privacy audit CONFIG [--set S.K=V]... [--canaries N] [--confidence C] "
+         "[--json]\n",
      .options = privacy_options,
-     .words = "epsilon noise table plan ledger",
+     .words = "epsilon noise table plan ledger audit",
      .notes =
          "epsilon tells between which two numbers the smallest epsilon for the delta is, and what "
          "Renyi\n"
@@ -568,8 +578,11 @@ const struct gr_command gr_commands[] = {
          "and how many\n"
          "rounds fit its budget; ledger what all runs have spent on a silo's table, and checks the "
          "file.\n"
-         "Nothing is trained, and no data is read. `granary help accounting` and `granary help\n"
-         "privacy-budget` tell more.\n"
+         "audit trains a config on a silo's table, with canaries, and checks its steps: what it "
+         "tells depends on\n"
+         "rows, and is not to leave the silo. The others train nothing, and read no data. `granary "
+         "help\n"
+         "accounting`, `granary help privacy-budget` and `granary help privacy-audit` tell more.\n"
          "\n"
          "example: granary privacy plan configs/private.yaml\n"
          "example: granary privacy epsilon --noise-multiplier 1.1 --sampling 0.00427 --steps 14063 "

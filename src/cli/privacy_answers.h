@@ -36,4 +36,18 @@ struct gr_spent_question {
 /* What a ledger holds, and what all of it has told of a unit. */
 gr_status gr_tell_privacy_spent(const struct gr_spent_question *question) GR_CHECKED;
 
+/* ---- privacy_checked.c ---------------------------------------------------------------------- */
+
+struct gr_audit_question {
+    const char *path; /* of a config */
+    const struct gr_overrides *overrides;
+    uint32_t canaries;
+    double confidence;
+    bool json;
+};
+/* Whether a config's private steps keep what is promised of them, on the tables that are here.
+ * Under MPI, of one rank. GR_ERROR_INTERNAL: they do not. */
+gr_status gr_tell_privacy_audit(struct gr_invocation *invocation,
+                                const struct gr_audit_question *question) GR_CHECKED;
+
 #endif

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# quick
+# granary privacy audit: its checks pass on a silo's own table, nothing is written or charged, and a
+# command whose noise is wrong is found by its own audit.
+. "$TESTS/system/library.sh"
+LEAKY=$BUILD/tests/granary-leaky
+at_most() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && b != "" && a + 0 <= b + 0) }' || { echo "  '$1' > '$2'"; return 1; }; }
+# The plan, which does not know the model's size, rounds what the sampler adds up.
+near() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && b != "" && a <= b * 1.00001 && a >= b * .99999) }' || { echo "  '$1' is not '$2'"; return 1; }; }
+field() { sed -n "s/.*\"$1\": \([^,]*\),*/\1/p" "$OUT"; }
+
+awk 'BEGIN { srand(3); print "age,bp,ward,died"
+    for (i = 0; i < 230; i++) { age = 30 + int(55 * rand())
+        printf "%d,%d,%s,%s\n", age, 100 + int(60 * rand()), i % 3 == 1 ? "east" : "west", rand() < age / 100 ? "yes" : "no" } }' >1.csv
+cat >schema.yaml <<'YAML'
+columns:
+- {name: age, type: integer, range: [0, 120]}
+- {name: bp, type: number, range: [50, 250]}
+- {name: ward, type: category, categories: [east, west], encode: one_hot}
+- {name: died, type: label, categories: [no, yes]}
+YAML
+cat >run.yaml <<'YAML'
+run: {name: private, rounds: 3}
+data:
+  source: csv
+  silo_tables: [{file: 1.csv}]
+  schema: schema.yaml
+preprocess: {scale: min_max}
+model: {type: mlp, hidden: [12]}
+train: {learning_rate: 0.5, batch_size: 24, epochs: 0, steps: 10}
+silos: [{directory: own1}]
+privacy:
+  unit: row
+  clip_norm: 1
+  noise_multiplier: 1.2
+  expected_batch: 24
+  expected_units: 250
+  budget: {epsilon: 5, delta: 1.0e-4}
+YAML
+check "an audit" exits 0 "$GRANARY" privacy audit run.yaml --canaries 60
+check "is of a silo" prints "audit of silo-000: 230 rows, 30 steps"
+check "has all checks" equal "$(grep -c '^check .* passed ' "$OUT")" 9
+check "of which none has failed" equal "$(grep -c FAILED "$OUT")" 0
+check "is not to leave the silo" prints "it is not to leave the silo"
+check "writes and charges nothing" equal "$(ls -A | LC_ALL=C sort | tr '\n' ' ')" "$(printf '%s\n' 1.csv run.yaml schema.yaml "$(basename "$OUT")" "$(basename "$ERR")" | LC_ALL=C sort | tr '\n' ' ')"
+check "as JSON" exits 0 "$GRANARY" privacy audit run.yaml --canaries 60 --confidence 0.9 --json
+check "the bound of gradients is below" at_most "$(field epsilon_by_gradients)" "$(field epsilon_accounted)"
+check "as is that of rows" at_most "$(field epsilon_by_rows)" "$(field epsilon_accounted)"
+audited=$(field epsilon_accounted)
+check "the accountant's" exits 0 "$GRANARY" privacy plan run.yaml --json
+check "is the plan's" near "$audited" "$(field epsilon_upper)"
+check "in passes" exits 0 "$GRANARY" privacy audit run.yaml --set privacy.sampling=fixed --canaries 60 --json
+audited=$(field epsilon_accounted)
+check "the accountant's" exits 0 "$GRANARY" privacy plan run.yaml --set privacy.sampling=fixed --json
+check "is the plan's again" near "$audited" "$(field epsilon_upper)"
+
+check "a command with too little noise" exits 70 "$LEAKY" privacy audit run.yaml
+check "is found" prints "FAILED"
+check "and said to fail" says "checks failed: steps do not keep what is promised of them"
+
+check "silos are not rows" exits 78 "$GRANARY" privacy audit "$TOP/configs/fashion-mnist.yaml"
+check "which is said" says "expected row for an audit"
+check "no config" exits 64 "$GRANARY" privacy audit
+check "an option of others" exits 64 "$GRANARY" privacy audit run.yaml --steps 3
+check "too few canaries" exits 64 "$GRANARY" privacy audit run.yaml --canaries 9
+check "no confidence" exits 64 "$GRANARY" privacy audit run.yaml --confidence 1
+finish
