@@ -571,13 +571,15 @@ enum gr_private_sampling { GR_PRIVATE_SAMPLING_WORDS(GR_VALUE) };
 
 #define GR_CORRELATED_WORDS(WORD)                                                                  \
     WORD(GR_CORRELATED_NONE, "none")                                                               \
-    WORD(GR_CORRELATED_BANDED, "banded")
+    WORD(GR_CORRELATED_BANDED, "banded")                                                           \
+    WORD(GR_CORRELATED_BLT, "blt")
 enum gr_correlated { GR_CORRELATED_WORDS(GR_VALUE) };
 
 #define GR_CORRELATION_KEYS(X, in)                                                                 \
-    /* banded: the noise of a step takes back some of that of the steps before it in a round. */   \
+    /* The noise of a step takes back some of that of the steps before it in a round: of as many   \
+     * as there are bands, or of all, by a few sums over them. */                                  \
     X##_ONE_OF(in, type, gr_correlated, GR_CORRELATED_WORDS, "none", DECIDES)                      \
-    /* Steps whose noise hangs together, this one included. */                                     \
+    /* banded: steps whose noise hangs together, this one included; blt: sums over the steps. */   \
     X##_WHOLE(in, bands, "0", DECIDES, 0, 1024)
 struct gr_correlation_config {
     GR_CORRELATION_KEYS(GR_MEMBER, )

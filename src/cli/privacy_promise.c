@@ -169,11 +169,11 @@ static void print_promise(const struct promise *promise) {
                "norm %g",
                privacy->noise_multiplier, privacy->clip_norm);
     if (plan->bands > 0)
-        print_line(
-            "",
-            "correlated over the steps of a round, by %u bands; all of them are one release, "
-            "for which %.5g times is accounted for",
-            plan->bands, plan->round.noise_multiplier);
+        print_line("",
+                   "correlated over the steps of a round, by %u %s; all of them are one release, "
+                   "for which %.5g times is accounted for",
+                   plan->bands, plan->correlation == GR_CORRELATION_BLT ? "buffers" : "bands",
+                   plan->round.noise_multiplier);
     else if (plan->round.noise_multiplier < privacy->noise_multiplier)
         print_line("", "%.5g times is accounted for, as roundings add to what a %s moves",
                    plan->round.noise_multiplier, gr_protected_unit_word(plan->unit));

@@ -55,7 +55,8 @@ static void print_entry(const struct gr_ledger_entry *entry) {
            gr_adjacency_word(entry->adjacency), event->noise_multiplier, event->sampling,
            (unsigned long long)event->count);
     if (entry->correlation != GR_CORRELATION_NONE)
-        printf("  %s, %u bands", gr_correlation_word(entry->correlation), entry->bands);
+        printf("  %s, %u %s", gr_correlation_word(entry->correlation), entry->bands,
+               entry->correlation == GR_CORRELATION_BLT ? "buffers" : "bands");
     putchar('\n');
 }
 

@@ -34,22 +34,37 @@ static void plan_steps(const struct gr_config *config, struct gr_privacy_plan *p
     plan->round.sampling = fixed ? 1 : fmin(drawn, 1);
 }
 
+gr_status gr_privacy_correlation(const struct gr_privacy_config *privacy,
+                                 struct gr_correlation_matrix *out) {
+    const uint64_t pass = divide_up(privacy->expected_units, privacy->expected_batch);
+    const uint32_t steps =
+        pass < GR_CORRELATION_STEPS_MAX ? (uint32_t)pass : GR_CORRELATION_STEPS_MAX;
+    const struct gr_participation_limits one_pass = {steps, steps, 1};
+    return privacy->correlation.type == GR_CORRELATED_BLT
+               ? gr_correlation_buffered(privacy->correlation.bands, &one_pass, out)
+               : gr_correlation_banded(privacy->correlation.bands, out);
+}
+
 /*
  * The steps of a round are one release: a unit is in one step of each pass, the same in all of
- * them. *plan: as of plan_steps. Bands that the table of coefficients does not take are refused by
- * the rules.
+ * them. *plan: as of plan_steps, but for the sensitivity of a step. Bands that no matrix has are
+ * refused by the rules.
  */
 static void plan_correlation(const struct gr_config *config, struct gr_privacy_plan *plan) {
     const struct gr_privacy_config *privacy = &config->privacy;
     const uint64_t pass = divide_up(privacy->expected_units, privacy->expected_batch);
-    struct gr_correlation_matrix correlation;
-    const struct gr_participation_limits limits = {.steps = (uint32_t)plan->sums,
-                                                   .separation = (uint32_t)pass,
-                                                   .times = (uint32_t)plan->round.count};
-    if (gr_correlation_banded(privacy->correlation.bands, &correlation) != GR_OK) return;
-    plan->round.noise_multiplier /= gr_correlation_sensitivity(&correlation, &limits);
+    const uint32_t sums = (uint32_t)plan->sums;
+    struct gr_correlation_matrix matrix;
+    const struct gr_participation_limits limits = {
+        .steps = sums, .separation = (uint32_t)pass, .times = (uint32_t)plan->round.count};
+    if (gr_privacy_correlation(privacy, &matrix) != GR_OK) return;
+    const double rounding = gr_correlation_rounding(&matrix, sums, GR_PRIVATE_SUM_SIZE_MAX);
+    plan->round.noise_multiplier =
+        privacy->noise_multiplier /
+        (GR_PRIVATE_SENSITIVITY * gr_correlation_sensitivity(&matrix, &limits) +
+         rounding / GR_PRIVATE_SUM_STEPS);
     plan->round.count = 1;
-    plan->correlation = GR_CORRELATION_BANDED;
+    plan->correlation = matrix.bands > 0 ? GR_CORRELATION_BANDED : GR_CORRELATION_BLT;
     plan->bands = privacy->correlation.bands;
 }
 
@@ -66,7 +81,7 @@ struct gr_privacy_plan gr_privacy_plan_of(const struct gr_config *config) {
         plan_steps(config, &plan);
     else
         plan.round.noise_multiplier /= GR_PRIVATE_SILO_SENSITIVITY;
-    if (privacy->correlation.type == GR_CORRELATED_BANDED) plan_correlation(config, &plan);
+    if (privacy->correlation.type != GR_CORRELATED_NONE) plan_correlation(config, &plan);
     return plan;
 }
 

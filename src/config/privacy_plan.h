@@ -11,6 +11,7 @@
 #include <granary/config.h>
 
 #include "privacy/budget.h"
+#include "privacy/correlation_matrix.h"
 #include "privacy/ledger.h"
 
 struct gr_privacy_plan {
@@ -22,11 +23,16 @@ struct gr_privacy_plan {
     uint64_t sums;   /* noised sums of a round; in each of them a unit may be or not */
     uint64_t rounds; /* run.rounds */
     enum gr_correlation correlation; /* of the noise of a round's steps */
-    uint32_t bands;                       /* 0: none */
+    uint32_t bands;                  /* or sums over steps; 0: none */
 };
 
 /* Not collective. Of a config with privacy.unit other than none. */
 struct gr_privacy_plan gr_privacy_plan_of(const struct gr_config *config);
+
+/* Not collective. The matrix of correlated noise; of sums over steps the best for a single pass.
+ * Errors: GR_ERROR_CONFIG: no matrix has so many bands. */
+gr_status gr_privacy_correlation(const struct gr_privacy_config *privacy,
+                                 struct gr_correlation_matrix *out) GR_CHECKED;
 
 /*
  * Not collective. Sets the plan's delta_added to what the sampler adds to an event of a round with

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "privacy/accounting.h"
+#include "privacy/correlation_matrix.h"
 
 #include <string.h>
 
@@ -113,6 +114,8 @@ static void check_correlation(const struct gr_rule_context *r) {
     const struct gr_privacy_config *privacy = &r->config->privacy;
     const uint32_t bands = privacy->correlation.bands;
     const char *type = "privacy.correlation.type", *path = "privacy.correlation.bands";
+    const bool blt = privacy->correlation.type == GR_CORRELATED_BLT;
+    const char *word = blt ? "blt" : "banded";
     if (privacy->correlation.type == GR_CORRELATED_NONE) {
         if (bands > 0 && gr_rule_sound(r, path))
             REFUSE(r, path,
@@ -123,10 +126,13 @@ static void check_correlation(const struct gr_rule_context *r) {
     if ((privacy->sampling != GR_PRIVATE_SAMPLING_FIXED || privacy->unit == GR_PRIVACY_SILO) &&
         gr_rule_sound(r, type) && gr_rule_sound(r, "privacy.sampling"))
         REFUSE(r, type,
-               "found banded, allowed only none but with privacy.sampling fixed, of rows or "
-               "persons");
-    if (bands < 2 && gr_rule_sound(r, path))
-        REFUSE(r, path, "found %u, allowed 2 to 1024 with privacy.correlation.type banded", bands);
+               "found %s, allowed only none but with privacy.sampling fixed, of rows or persons",
+               word);
+    const uint32_t least = blt ? 1 : 2,
+                   most = blt ? GR_CORRELATION_BUFFERS_MAX : GR_CORRELATION_BANDS_MAX;
+    if ((bands < least || bands > most) && gr_rule_sound(r, path))
+        REFUSE(r, path, "found %u, allowed %u to %u with privacy.correlation.type %s", bands, least,
+               most, word);
 }
 
 /* Persons are named by a column, and each is to be in one silo. */

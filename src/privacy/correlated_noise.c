@@ -74,9 +74,9 @@ static int64_t rounded(int64_t a) {
 }
 
 /*
- * -round(sum_k m_k y_{t-k} / D) of elements begin .. begin + n - 1. z is below 2^43 in magnitude, y
+ * -round(sum_k m_k y_{t-k} / D) of elements begin .. begin + n - 1. z is below 2^45 in magnitude, y
  * below 2.5 times that, which the entries of C^-1 add up to, and the m_k, of which 1024 add up to
- * less than 2^12, leave 2^57.
+ * less than 2^12, leave 2^59.
  */
 static void take_back_bands(const struct gr_correlated_noise *noise, size_t begin, size_t n) {
     int64_t sum[CHUNK] = {0}, *to = row_of_step(noise, begin);
@@ -95,7 +95,7 @@ static int64_t halved(wide_product a, int bits) {
     return (int64_t)((a + ((wide_product)1 << (bits - 1))) >> bits);
 }
 
-/* The same of buffers. These are below 2.5 2^(43 + GR_CORRELATION_SPARE_BITS +
+/* The same of buffers. These are below 2.5 2^(45 + GR_CORRELATION_SPARE_BITS +
  * GR_CORRELATION_FORGET_BITS) < 2^63 in magnitude. */
 static void take_back_buffers(const struct gr_correlated_noise *noise, size_t begin, size_t n) {
     int64_t *to = row_of_step(noise, begin);

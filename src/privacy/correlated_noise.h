@@ -34,7 +34,7 @@
 #include "privacy/correlation_matrix.h"
 #include "privacy/noise.h"
 
-#define GR_CORRELATION_SIGMA_MAX 0x1p32
+#define GR_CORRELATION_SIGMA_MAX 0x1p34
 
 /* A silo keeps this: the y of the last bands - 1 steps, or the buffers, of n numbers each. It is as
  * secret as seeds: whoever has it can take the noise off. */

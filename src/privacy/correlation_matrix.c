@@ -99,10 +99,11 @@ static double buffers_square(const struct gr_correlation_matrix *matrix, uint32_
 
 /* Entries of C and so of all products of columns are at least 0, so that the worst g are one and
  * the same in all steps, and what is sought is the norm of the columns' sum. The margins are for
- * rounding, of sums of up to GR_CORRELATION_STEPS_MAX terms where there are buffers. */
+ * rounding, where there are buffers of sums of so many terms. */
 static double sensitivity(const struct gr_correlation_matrix *matrix, uint32_t steps,
                           const struct places *places) {
-    if (matrix->bands == 0) return sqrt(buffers_square(matrix, steps, places)) * (1 + 1e-9);
+    if (matrix->bands == 0)
+        return sqrt(buffers_square(matrix, steps, places)) * (1 + 1e-9 + steps * 0x1p-50);
     return sqrt((double)bands_square(matrix, steps, places)) / UNIT * (1 + 0x1p-50);
 }
 

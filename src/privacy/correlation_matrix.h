@@ -26,7 +26,7 @@ enum {
     GR_CORRELATION_BUFFERS_MAX = 8,
     GR_CORRELATION_BUFFER_BITS = 20, /* weight and decay are multiples of 2^-20 */
     GR_CORRELATION_SPARE_BITS = 4,   /* of a buffer, below the unit of noise */
-    GR_CORRELATION_FORGET_BITS = 14  /* a decay is at most 1 - 2^-14 */
+    GR_CORRELATION_FORGET_BITS = 12  /* a decay is at most 1 - 2^-12 */
 };
 /* Of steps in a matrix with buffers. */
 #define GR_CORRELATION_STEPS_MAX 1000000

@@ -3,6 +3,7 @@
 
 #include "train/private_sum.h"
 
+#include <config/privacy_plan.h>
 #include <data/rows.h>
 #include <privacy/correlated_noise.h>
 #include <privacy/noise.h>
@@ -68,7 +69,7 @@ static gr_status create_noise(struct gr_private_steps *steps) {
         return gr_noise_create(sigma, &steps->noise);
     GR_TRY(
         gr_allocate_zero(1, sizeof *steps->correlation, "correlated noise", &steps->correlation));
-    GR_TRY(gr_correlation_banded(config->correlation.bands, steps->correlation));
+    GR_TRY(gr_privacy_correlation(config, steps->correlation));
     status = gr_correlated_noise_create(steps->correlation, sigma, steps->size, &steps->correlated);
 out:
     return status;

@@ -59,6 +59,21 @@ check "are told" prints "by 16 bands; all of them are one release"
 check "as JSON" plan 0 $fixed --set privacy.correlation.type=banded --set privacy.correlation.bands=16 --json
 check "with their number" equal "$(field bands) $(field count_of_round)" "16 1"
 check "less noise is accounted for" at_most "$(field noise_multiplier_accounted)" 1
+# Correlated noise makes the round one release, whose noise multiplier is divided by the norm of a
+# column: sqrt(sum c_k^2) for 30 rounded coefficients, or of the best two buffers.
+correlated="$fixed --set privacy.correlation.type"
+check "bands" plan 0 $correlated=banded --set privacy.correlation.bands=30 --json
+check "are one release" equal "$(field count_of_round)" 1
+check "of less noise" near "$(field noise_multiplier_accounted)" 0.746648
+check "buffers" plan 0 $correlated=blt --set privacy.correlation.bands=2 --json
+check "are too" equal "$(field count_of_round)" 1
+check "of a little more" near "$(field noise_multiplier_accounted)" 0.80161
+check "nine of them" plan 78 $correlated=blt --set privacy.correlation.bands=9
+check "are too many" says "found 9, allowed 1 to 8 with privacy.correlation.type blt"
+check "one band" plan 78 $correlated=banded --set privacy.correlation.bands=1
+check "is none" says "found 1, allowed 2 to 1024 with privacy.correlation.type banded"
+check "drawn batches" plan 78 --set privacy.correlation.type=blt --set privacy.correlation.bands=2
+check "have none of it" says "found blt, allowed only none but with privacy.sampling fixed"
 
 # Silos: 4.2 is about the noise for epsilon 8 in 50 rounds of 8 silos; the norm goes by the root of
 # the parameters: 4.2 / 8 sqrt(200,000) = 235.

@@ -217,7 +217,7 @@ START_TEST(buffers) {
             }
             ck_assert_double_lt(sum, 2.5);
             for (uint32_t j = 0; j < n; j++)
-                ck_assert_double_le(c.decay[j] * 0x1p-20, 1 - 0x1p-14);
+                ck_assert_double_le(c.decay[j] * 0x1p-20, 1 - 0x1p-12);
         }
     struct gr_correlation_matrix c;
     ck_assert_int_eq(gr_correlation_buffered(0, &limits[0], &c), GR_ERROR_CONFIG);
@@ -260,7 +260,7 @@ static int64_t rounded(int64_t a) {
 START_TEST(function_of_what_is_noised) {
     for (int m = 0; matrix_of(m).bands > 0; m++) {
         const struct gr_correlation_matrix c = matrix_of(m);
-        run(&c, m % 2 ? 3 : 0x1p32);
+        run(&c, m % 2 ? 3 : 0x1p34);
         size_t wrong = 0;
         for (int t = 0; t < STEPS; t++)
             for (int i = 0; i < N; i++) {
@@ -444,7 +444,7 @@ START_TEST(bad_states) {
 END_TEST
 
 START_TEST(refused) {
-    static const double bad[] = {0, -1, 0.49, 0x1.01p32, NAN, INFINITY};
+    static const double bad[] = {0, -1, 0.49, 0x1.01p34, NAN, INFINITY};
     struct gr_correlation_matrix c;
     struct gr_correlated_noise *noise;
     MUST(gr_correlation_banded(3, &c));

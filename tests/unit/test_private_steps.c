@@ -7,6 +7,7 @@
 #include "scratch.h"
 
 #include <check.h>
+#include <config/privacy_plan.h>
 #include <data/rows.h>
 #include <granary/train.h>
 #include <math.h>
@@ -582,13 +583,21 @@ START_TEST(masks_are_drawn_from_the_secret) {
 }
 END_TEST
 
+static double coefficient_of(const struct gr_correlation_matrix *matrix, size_t k) {
+    double sum = 0;
+    if (matrix->bands > 0) return k < matrix->bands ? matrix->coefficient[k] / 64.0 : 0;
+    for (uint32_t j = 0; j < matrix->buffers; j++)
+        sum += matrix->weight[j] * 0x1p-20 * pow(matrix->decay[j] * 0x1p-20, (double)k - 1);
+    return sum;
+}
+
 /*
  * Correlated noise: over all steps of a round its sum has the variance of 1^T C^-1 z, which is
  * worked out here by the inverse of the series of coefficients; the next round begins anew, so that
  * sums of two rounds have nothing in common.
  */
-START_TEST(correlated_noise_is_small_in_sums) {
-    enum { STEPS = 24, BANDS = 24, ROUNDS = 40 };
+static void check_correlated(struct gr_correlation_config correlated) {
+    enum { STEPS = 24, ROUNDS = 40 };
     struct gr_model *model = create_model();
     struct gr_rows rows = random_rows(1);
     struct gr_privacy_config config = quiet(1000000, 41667);
@@ -599,12 +608,12 @@ START_TEST(correlated_noise_is_small_in_sums) {
     double inverse[STEPS] = {1}, expected = 0, square = 0, product = 0;
     ck_assert(sum && before);
     config.noise_multiplier = 1.25;
-    config.correlation = (struct gr_correlation_config){GR_CORRELATED_BANDED, BANDS};
+    config.correlation = correlated;
     struct gr_private_steps *steps = create_steps(model, &config);
-    ck_assert_int_eq(gr_correlation_banded(BANDS, &correlation), GR_OK);
+    ck_assert_int_eq(gr_privacy_correlation(&config, &correlation), GR_OK);
     for (size_t t = 1; t < STEPS; t++)
-        for (size_t k = 1; k <= t && k < BANDS; k++)
-            inverse[t] -= correlation.coefficient[k] / 64.0 * inverse[t - k];
+        for (size_t k = 1; k <= t; k++)
+            inverse[t] -= coefficient_of(&correlation, k) * inverse[t - k];
     for (size_t s = 0; s < STEPS; s++) { /* of z_s, in all that follow it */
         double column = 0;
         for (size_t t = s; t < STEPS; t++)
@@ -639,6 +648,11 @@ START_TEST(correlated_noise_is_small_in_sums) {
     gr_free(parameters);
     gr_rows_release(&rows);
     gr_model_free(model);
+}
+
+START_TEST(correlated_noise_is_small_in_sums) {
+    check_correlated((struct gr_correlation_config){GR_CORRELATED_BANDED, 24});
+    check_correlated((struct gr_correlation_config){GR_CORRELATED_BLT, 2});
 }
 END_TEST
 
