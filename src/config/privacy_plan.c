@@ -20,6 +20,11 @@ static uint64_t divide_up(uint64_t a, uint64_t b) {
     return a / b + (a % b > 0);
 }
 
+/* Whether the noise of a step is in the sum over silos alone. */
+static bool shares_noise(const struct gr_config *config) {
+    return config->privacy.noise == GR_NOISE_SHARED;
+}
+
 /* Rows and persons: each sum is of those that were drawn for it, or of one part of a pass. Without
  * a draw a unit is once in each pass that the round begins. */
 static void plan_steps(const struct gr_config *config, struct gr_privacy_plan *plan) {
@@ -28,7 +33,9 @@ static void plan_steps(const struct gr_config *config, struct gr_privacy_plan *p
     const bool fixed = privacy->sampling == GR_PRIVATE_SAMPLING_FIXED;
     plan->sums = config->train.steps > 0 ? config->train.steps : config->train.epochs * pass;
     plan->round.count = fixed ? divide_up(plan->sums, pass) : plan->sums;
-    plan->round.noise_multiplier /= GR_PRIVATE_SENSITIVITY;
+    plan->round.noise_multiplier /=
+        shares_noise(config) ? GR_PRIVATE_SHARED_SENSITIVITY * GR_PRIVATE_SILO_SENSITIVITY
+                             : GR_PRIVATE_SENSITIVITY;
     /* One last bit more than the quotient, which is rounded. */
     const double drawn = nextafter((double)privacy->expected_batch / privacy->expected_units, 2);
     plan->round.sampling = fixed ? 1 : fmin(drawn, 1);
@@ -88,7 +95,8 @@ struct gr_privacy_plan gr_privacy_plan_of(const struct gr_config *config) {
 gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_parameters,
                                   struct gr_privacy_plan *plan) {
     struct gr_noise *noise;
-    const bool silo = config->privacy.unit == GR_PRIVACY_SILO, correlated = plan->bands > 0;
+    const bool silo = config->privacy.unit == GR_PRIVACY_SILO || shares_noise(config),
+               correlated = plan->bands > 0;
     const double of_steps = config->privacy.noise_multiplier * GR_PRIVATE_SUM_STEPS;
     const double sigma = silo         ? GR_NOISE_STEPS_MIN
                          : correlated ? ldexp(of_steps, GR_CORRELATION_BITS)

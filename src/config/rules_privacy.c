@@ -9,6 +9,7 @@
 
 #include "privacy/accounting.h"
 #include "privacy/correlation_matrix.h"
+#include "privacy/sensitivity.h"
 
 #include <string.h>
 
@@ -75,15 +76,58 @@ static void check_numbers(const struct gr_rule_context *r) {
                privacy->expected_batch, privacy->expected_units);
 }
 
+/*
+ * A round is one step, and a silo's update is a multiple of its sum of clipped gradients, so that
+ * the noise of all shares is in the sum over silos just once. What an optimizer makes of a silo's
+ * sum would be no multiple of it.
+ */
+static void check_shared(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    const struct gr_privacy_config *privacy = &config->privacy;
+    const struct gr_train_config *train = &config->train;
+    const double most = 2 * train->learning_rate * privacy->clip_norm;
+    const struct {
+        const char *path, *allowed;
+        bool broken;
+    } rule[] = {
+        {"privacy.sampling", "only poisson", privacy->sampling != GR_PRIVATE_SAMPLING_POISSON},
+        {"privacy.expected_batch", "up to 2048",
+         privacy->expected_batch > GR_PRIVATE_SHARED_BATCH_MAX},
+        {"train.steps", "only 1, and train.epochs 0", train->steps != 1},
+        {"train.optimizer", "only sgd", train->optimizer != GR_OPTIMIZER_SGD},
+        {"train.momentum", "only 0", train->momentum > 0},
+        {"train.weight_decay", "only 0", train->weight_decay > 0},
+        {"train.proximal_mu", "only 0", train->proximal_mu > 0},
+        {"train.max_gradient_norm", "only 0", train->max_gradient_norm > 0},
+        {"train.schedule.type", "only constant", train->schedule.type != GR_SCHEDULE_CONSTANT},
+        {"train.schedule.warmup_rounds", "only 0", train->schedule.warmup_rounds > 0},
+        {"aggregation.weight_max", "only 1: silos count alike",
+         config->aggregation.weight_max < 1 || config->aggregation.weight_max > 1},
+    };
+    if (!config->secure.aggregation && gr_rule_sound(r, "privacy.noise"))
+        REFUSE(r, "privacy.noise",
+               "found shared, allowed only with secure.aggregation true: without masks each "
+               "silo's sum is seen with its share of the noise alone");
+    for (size_t i = 0; i < sizeof rule / sizeof *rule; i++)
+        if (rule[i].broken && gr_rule_sound(r, rule[i].path))
+            REFUSE(r, rule[i].path, "allowed %s with privacy.noise shared", rule[i].allowed);
+    if (config->aggregation.clip_norm < most * (1 - 1e-6) &&
+        gr_rule_sound(r, "aggregation.clip_norm") && gr_rule_sound(r, "privacy.clip_norm"))
+        REFUSE(r, "aggregation.clip_norm",
+               "found %g, allowed at least %g (2 train.learning_rate times privacy.clip_norm) with "
+               "privacy.noise shared: it is to bound a whole step of a silo",
+               config->aggregation.clip_norm, most);
+}
+
 /* Ways of noise and sampling that have no accounting, or no protection. */
 static void check_mechanism(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
     const struct gr_privacy_config *privacy = &config->privacy;
     const bool silo = privacy->unit == GR_PRIVACY_SILO;
     const char *unit = gr_privacy_unit_text(privacy->unit);
-    if (!silo && privacy->noise != GR_NOISE_SILO && gr_rule_sound(r, "privacy.noise"))
-        REFUSE(r, "privacy.noise", "found %s, allowed only silo " WITH " %s",
-               gr_noise_text(privacy->noise), unit);
+    if (!silo && privacy->noise == GR_NOISE_ROOT && gr_rule_sound(r, "privacy.noise"))
+        REFUSE(r, "privacy.noise", "found root, allowed silo or shared " WITH " %s", unit);
+    if (!silo && privacy->noise == GR_NOISE_SHARED) check_shared(r);
     if (privacy->adjacency == GR_NEIGHBOURS_REPLACE && !silo &&
         privacy->sampling == GR_PRIVATE_SAMPLING_POISSON && gr_rule_sound(r, "privacy.adjacency") &&
         gr_rule_sound(r, "privacy.sampling"))

@@ -18,6 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "privacy/sensitivity.h"
+
 struct gr_round {
     struct gr_aggregator *aggregator; /* owned */
     struct gr_roster roster;
@@ -34,12 +36,46 @@ struct gr_round {
     bool model_known;
 };
 
+/* Whether noise is added to sums of updates, and not by silos before them. */
+static bool adds_noise(const struct gr_config *config) {
+    return gr_is_private(config) && config->privacy.noise != GR_NOISE_SILO;
+}
+
+/* The most that one row or person moves a sum of updates, in the L2 norm. */
+static double most_of_unit(const struct gr_config *config) {
+    const struct gr_privacy_config *privacy = &config->privacy;
+    return config->train.learning_rate * privacy->clip_norm / privacy->expected_batch;
+}
+
+/* Not collective. Whether rounding to the grid is within what is accounted for it, where a unit is
+ * a row or a person: see GR_PRIVATE_SHARED_SENSITIVITY. */
+static gr_status check_grid(const struct gr_federation *f, uint32_t n_members) {
+    uint64_t bound;
+    const struct gr_privacy_config *privacy = &f->config->privacy;
+    if (!adds_noise(f->config) || privacy->unit == GR_PRIVACY_SILO) return GR_OK;
+    const int exponent = gr_aggregate_exponent(f->round->aggregator, n_members, &bound);
+    const double steps = ldexp(most_of_unit(f->config), -exponent);
+    const double least = GR_PRIVATE_SHARED_STEPS * sqrt((double)f->travels.layout.size);
+    if (steps >= least) return GR_OK;
+    return gr_fail(GR_ERROR_CONFIG,
+                   "aggregation.clip_norm: a unit is %.0f steps of the grid of sums, expected at "
+                   "least %.0f for %zu parameters: aggregation.encoding ring64, a smaller "
+                   "aggregation.clip_norm or privacy.expected_batch, or fewer silos",
+                   steps, least, f->travels.layout.size);
+}
+
 /* Of the round to come, in which updates of silos are cut to the norm that the last has left. */
 static void set_noise(struct gr_federation *f) {
     const struct gr_config *config = f->config;
     struct gr_round *round = f->round;
     struct gr_door *door = gr_cohort_door(f->cohort);
-    if (config->privacy.unit != GR_PRIVACY_SILO) return;
+    if (!adds_noise(config)) return;
+    if (config->privacy.unit != GR_PRIVACY_SILO) {
+        gr_door_set_noise(door, config->privacy.noise,
+                          (struct gr_sum_deviations){.update = config->privacy.noise_multiplier *
+                                                               most_of_unit(config)});
+        return;
+    }
     const double norm = gr_clip_norm(config, gr_server_clip_step(f->server));
     const struct gr_sum_deviations deviations = {.update = gr_privacy_update_noise(config) * norm,
                                                  .tally = gr_privacy_count_noise(config) * 2 *
@@ -80,8 +116,9 @@ gr_status gr_round_create(struct gr_federation *f) {
     GR_TRY(gr_flags_create(n, "participation", &f->round->returned));
     GR_TRY(gr_roster_create(n, &f->round->roster));
     GR_TRY(gr_aggregator_create_with(f->comm, &f->travels.layout, &options, &f->round->aggregator));
-    status = gr_door_check_noise(door, f->round->aggregator, options.grid.n_selected,
-                                 f->travels.layout.size);
+    GR_TRY(gr_door_check_noise(door, f->round->aggregator, options.grid.n_selected,
+                               f->travels.layout.size));
+    status = check_grid(f, options.grid.n_selected);
 out:
     return status;
 }

@@ -205,6 +205,11 @@ static gr_status charge_sum(void *context, uint32_t round, const unsigned char *
                            "and no further one fits an epsilon of %g at a delta of %g",
                            round, f->config->privacy.budget.epsilon,
                            f->config->privacy.budget.delta);
+        /* Both would be of the same draw of rows, which sampling does not account for. */
+        if (gr_training_is_private(f->config) && round == spending->last_of)
+            return gr_fail(GR_ERROR_POLICY,
+                           "round %u: its sum is to be taken again after a loss, of the same rows",
+                           round);
         spending->taken++;
         spending->again += round == spending->last_of;
         spending->last_of = round;

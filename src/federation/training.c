@@ -352,7 +352,7 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
         return GR_OK;
     }
     if (status != GR_OK) return status;
-    if (gr_training_is_private(f->config) &&
+    if (gr_training_is_private(f->config) && f->config->privacy.noise == GR_NOISE_SILO &&
         gr_spending_charge(f, local, round, t->secrets + local * GR_SECRET_BYTES,
                            GR_SECRET_BYTES) != GR_OK) {
         sit_out(f, silo, round, GR_SIT_UNCHARGED, gr_message());

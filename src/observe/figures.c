@@ -14,7 +14,8 @@
  * NaN where no time was measured, or no rows are told.
  */
 static double rows_per_second(const struct gr_metrics *m) {
-    return m->seconds.train > 0 && m->processed > 0 ? (double)m->processed / m->seconds.train : (double)NAN;
+    return m->seconds.train > 0 && m->processed > 0 ? (double)m->processed / m->seconds.train
+                                                    : (double)NAN;
 }
 
 #define FIGURE(member, what)                                                                       \

@@ -27,6 +27,17 @@ enum {
 };
 
 /*
+ * Noise in shares, of rows and persons: a silo's clipped sum, as float32, goes onto the grid of a
+ * sum over silos without noise of its own, and is cut there if it is longer than the grid allows. A
+ * cut to a norm brings no two sums further apart; its factor is a float32, and the grid's exact
+ * bound may shorten it by 2^-20 of the norm. Norms are at most 2 B C for an expected batch of B: so
+ * for B up to 2,048 float32 and cut add at most 2^-22 B + 2^-19 B < 0.0045 C, and the grid's
+ * rounding, where C is at least 512 sqrt(d) of its steps, 1.5 / 512 < 0.003 C.
+ */
+#define GR_PRIVATE_SHARED_SENSITIVITY (GR_PRIVATE_SENSITIVITY + 0.0075)
+enum { GR_PRIVATE_SHARED_BATCH_MAX = 2048, GR_PRIVATE_SHARED_STEPS = 512 };
+
+/*
  * A sum over silos: the integers of an update keep the clip norm exactly, whatever was rounded. Its
  * noise, or each share of it, is at least so many steps wide. A sum of shares is told from the
  * discrete Gaussian distribution of their variance by gr_noise_ripple(GR_NOISE_STEPS_MIN / sqrt(2))

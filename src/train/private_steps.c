@@ -17,7 +17,8 @@ struct gr_private_steps {
     struct gr_privacy_config config;
     struct gr_model *model; /* borrowed */
     size_t size;            /* of the layout */
-    struct gr_noise *noise; /* owned, as all that follows; NULL: it is correlated */
+    struct gr_noise *noise; /* owned, as all that follows; NULL: it is correlated, or
+                                       not added here */
     struct gr_correlation_matrix *correlation; /* NULL: the noise of steps is independent */
     struct gr_correlated_noise *correlated;    /* of the steps since the secret */
     int64_t *sum;                              /* size */
@@ -65,6 +66,7 @@ static gr_status create_noise(struct gr_private_steps *steps) {
     const struct gr_privacy_config *config = &steps->config;
     const double sigma = config->noise_multiplier * GR_PRIVATE_SUM_STEPS;
     gr_status status;
+    if (config->noise == GR_NOISE_SHARED) return GR_OK;
     if (config->correlation.type == GR_CORRELATED_NONE)
         return gr_noise_create(sigma, &steps->noise);
     GR_TRY(
@@ -129,6 +131,10 @@ void gr_private_steps_free(struct gr_private_steps *steps) {
 
 uint32_t gr_private_steps_units(const struct gr_private_steps *steps) {
     return steps->config.expected_units;
+}
+
+bool gr_private_steps_are_shared(const struct gr_private_steps *steps) {
+    return steps->config.noise == GR_NOISE_SHARED;
 }
 
 uint64_t gr_private_steps_of_round(const struct gr_private_steps *steps,
@@ -306,7 +312,7 @@ static void add_noise(struct gr_private_steps *steps) {
     gr_secret_key(steps->secret, GR_SECRET_NOISE, 0, key);
     if (steps->correlation)
         gr_correlated_noise_apply(steps->correlated, key, steps->taken, steps->sum);
-    else
+    else if (steps->noise)
         gr_noise_add(steps->noise, key, steps->taken, steps->sum, steps->size);
 }
 

@@ -26,6 +26,8 @@ void gr_private_steps_free(struct gr_private_steps *steps);
 
 /* Not collective. Units that a silo is expected to have. */
 uint32_t gr_private_steps_units(const struct gr_private_steps *steps);
+/* Not collective. Whether the noise is added to sums over silos, and not here. */
+bool gr_private_steps_are_shared(const struct gr_private_steps *steps);
 /* Not collective. Steps of a round, by config alone: train.steps, or of train.epochs passes. */
 uint64_t gr_private_steps_of_round(const struct gr_private_steps *steps,
                                    const struct gr_train_config *train);
@@ -51,8 +53,9 @@ void gr_private_steps_plant(struct gr_private_steps *steps, const size_t *place,
 
 /*
  * Not collective. The next step's gradient at `parameters`, layout size floats, gaps zero: the
- * noised sum / expected_batch, of whatever many units are drawn, be it none. poll: called between
- * micro-batches; NULL: never. Errors: of poll and of the model.
+ * noised sum / expected_batch, of whatever many units are drawn, be it none; with noise shared the
+ * sum without noise, which must not leave. poll: called between micro-batches; NULL: never. Errors:
+ * of poll and of the model.
  */
 gr_status gr_private_steps_gradient(struct gr_private_steps *steps, const float *parameters,
                                     const struct gr_rows *rows, gr_poll_function poll,

@@ -317,19 +317,25 @@ out:
     return status;
 }
 
-/* update = trained - global, in place of the trained parameters; returns the largest magnitude, as
- * bits: those of infinities and NaN are above those of all numbers. */
-static uint32_t subtract(float *update, const float *global, size_t n) {
+/* The largest magnitude, as bits: those of infinities and NaN are above those of all numbers. */
+static uint32_t largest_of(const float *x, size_t n) {
     const uint32_t magnitude = 0x7fffffff;
     uint32_t largest = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
-        update[i] -= global[i];
-        memcpy(&bits, &update[i], sizeof bits);
+        memcpy(&bits, &x[i], sizeof bits);
         bits &= magnitude;
         largest = bits > largest ? bits : largest;
     }
     return largest;
+}
+
+/* update = trained - global, in place of the trained parameters; returns the largest magnitude as
+ * largest_of does. */
+static uint32_t subtract(float *update, const float *global, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        update[i] -= global[i];
+    return largest_of(update, n);
 }
 
 /* The update's largest magnitude, given as bits, into the result. */
@@ -403,6 +409,26 @@ out:
     return status;
 }
 
+/*
+ * One step whose noise is added behind: the update is made of the sum alone, for what rounding the
+ * parameters adds to it would depend on them, and not on its own size.
+ */
+static gr_status take_shared(struct gr_trainer *trainer, const struct gr_silo *silo,
+                             const float *global, float *update, gr_poll_function poll,
+                             void *context, struct gr_train_result *out) {
+    const size_t size = gr_model_layout(trainer->model)->size;
+    const float rate = (float)trainer->rate;
+    gr_status status;
+    GR_TRY(gr_private_steps_gradient(trainer->private_steps, global, &silo->train, poll, context,
+                                     update));
+    for (size_t i = 0; i < size; i++)
+        update[i] *= -rate;
+    out->steps = 1;
+    status = take_largest(silo, largest_of(update, size), out);
+out:
+    return status;
+}
+
 gr_status gr_train_silo_privately(struct gr_trainer *trainer, const struct gr_silo *silo,
                                   uint32_t round, const float *global, float *update,
                                   gr_poll_function poll, void *context,
@@ -411,6 +437,8 @@ gr_status gr_train_silo_privately(struct gr_trainer *trainer, const struct gr_si
     const size_t size = gr_model_layout(trainer->model)->size;
     gr_status status;
     GR_TRY(start_privately(trainer, round, global, out));
+    if (gr_private_steps_are_shared(trainer->private_steps))
+        return take_shared(trainer, silo, global, update, poll, context, out);
     memcpy(update, global, size * sizeof *update);
     for (; trainer->steps_left > 0; trainer->steps_left--, out->steps++) {
         GR_TRY(gr_private_steps_gradient(trainer->private_steps, update, &silo->train, poll,

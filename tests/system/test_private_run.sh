@@ -90,13 +90,13 @@ check "a silo with a table needs a folder" exits 78 on_ranks 2 train run.yaml --
 check "for its ledger" grep -q 'silos\[[0-9]\].directory: is required with privacy.unit row' "$ERR"
 
 # A run that is killed, and goes on: rounds that are trained again are charged again.
-on_one() { mpirun $MPIRUN_FLAGS -n 1 "$GRANARY" train run.yaml --run killed --quiet --set run.rounds=60 --set checkpoint.every=20 --set privacy.budget.epsilon=0 "$@"; }
+on_one() { mpirun $MPIRUN_FLAGS -n 1 "$GRANARY" train run.yaml --run killed --quiet --set run.rounds=60 --set train.steps=400 --set checkpoint.every=20 --set privacy.budget.epsilon=0 "$@"; }
 before=$(entries own3)
 on_one >/dev/null 2>&1 </dev/null &
 check "30 rounds are trained" wait_lines own3/privacy-ledger $((before + 31))
 signal_ours KILL
 wait 2>/dev/null
-check "a run that was killed goes on" exits 0 on_ranks 1 train run.yaml --run killed --resume --quiet --set run.rounds=60 --set checkpoint.every=20 --set privacy.budget.epsilon=0
+check "a run that was killed goes on" exits 0 on_ranks 1 train run.yaml --run killed --resume --quiet --set run.rounds=60 --set train.steps=400 --set checkpoint.every=20 --set privacy.budget.epsilon=0
 check "and is charged for each round, and again for those that are trained again" awk -v n=$(($(entries own3) - before)) 'BEGIN { exit !(n > 60 && n < 100) }'
 
 # ---- a rehearsal ------------------------------------------------------------------------------------
@@ -152,4 +152,44 @@ for bad in nan inf -1 1e999; do
     check "refused: $bad" exits 78 "$GRANARY" validate run.yaml --set privacy.noise_multiplier=$bad
     check "refused: $bad" exits 78 "$GRANARY" validate run.yaml --set privacy.clip_norm=$bad
 done
+# ---- noise in shares --------------------------------------------------------------------------------
+# The noise of all parties is in the sum once: 8 parties of which 6 suffice bring 8 / 6 of its variance.
+# So much noise that what rows add to its norm is not seen; of 12,604 parameters a norm has a relative
+# deviation of 0.0063, of which six are allowed.
+cat >shared.yaml <<'YAML'
+run: {name: shared, rounds: 3, seed: 1}
+data: {source: synthetic, silos: 8, synthetic: {features: 20, classes: 4, minimum_rows: 60, maximum_rows: 200, test_rows: 10}}
+model: {type: mlp, hidden: [100, 100]}
+train: {learning_rate: 0.25, batch_size: 16, epochs: 0, steps: 1}
+aggregation: {grid: public, clip_norm: 1, weight_max: 1, encoding: ring64}
+secure: {aggregation: true}
+privacy: {unit: row, noise: shared, clip_norm: 2, noise_multiplier: 100, expected_batch: 16, expected_units: 130, budget: {delta: 0.001}}
+YAML
+for ranks in 2 4; do
+    check "shared on $ranks" exits 0 on_ranks $ranks train shared.yaml --run shared$ranks --quiet
+    check "all rounds have the noise of all shares" awk -v FS='"update_norm":' '
+        { split($2, x, ","); ratio = x[1] * 8 / (100 * 0.25 * 2 / 16 * sqrt(8 / 6) * sqrt(12604)); if (!(ratio > 0.96 && ratio < 1.04)) bad = bad " " ratio }
+        END { if (NR != 3 || bad != "") { print "  noise / expected:" bad; exit 1 } }' shared$ranks/metrics.jsonl
+done
+check "more is accounted for than the clip alone" awk -v a="$(field shared2 noise_multiplier_accounted)" 'BEGIN { exit !(a > 98.5 && a < 98.8) }'
+check "a grid that is too coarse" exits 78 on_ranks 2 train shared.yaml --run coarse --quiet --set aggregation.encoding=ring32 --set aggregation.clip_norm=1000
+check "is refused with its numbers" says "steps of the grid of sums, expected at least"
+with() { # of the clinics
+    exits 0 on_ranks 3 train run.yaml --run "$1" --quiet --set privacy.noise=shared --set secure.aggregation=true --set train.steps=1 \
+        --set aggregation.grid=public --set aggregation.clip_norm=1 --set aggregation.weight_max=1 --set privacy.budget.epsilon=0
+}
+before=$(entries own1)
+check "three clinics share the noise" with clinics
+check "each is charged once a round" equal "$(($(entries own1) - before))" 3
+refused_shared() { # SETTING PATTERN
+    check "refused: $1" exits 78 "$GRANARY" validate shared.yaml --set "$1"
+    check "with the reason" grep -q "$2" "$ERR"
+}
+refused_shared train.steps=2 'train.steps: allowed only 1'
+refused_shared train.momentum=0.9 'train.momentum: allowed only 0'
+refused_shared train.optimizer=adam 'train.optimizer: allowed only sgd'
+refused_shared secure.aggregation=false 'privacy.noise: found shared, allowed only with secure.aggregation true'
+refused_shared aggregation.clip_norm=0.5 'aggregation.clip_norm: found 0.5, allowed at least 1'
+refused_shared privacy.sampling=fixed 'privacy.sampling: allowed only poisson'
+refused_shared privacy.noise=root 'privacy.noise: found root, allowed silo or shared'
 finish

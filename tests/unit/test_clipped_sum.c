@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sums of clipped gradients, of every kind of layer and loss: against PyTorch's of one row at a time
- * (torch_clipped.h, made by analysis/peers/reference_clipped_torch.py), the gradients of rows alone,
- * and the reference in double; and what privacy needs of them beyond that: no row has a share in
- * another's gradient, and none is longer than the clip.
+ * Sums of clipped gradients, of every kind of layer and loss: against PyTorch's of one row at a
+ * time (torch_clipped.h, made by analysis/peers/reference_clipped_torch.py), the gradients of rows
+ * alone, and the reference in double; and what privacy needs of them beyond that: no row has a
+ * share in another's gradient, and none is longer than the clip.
  */
 #include <check.h>
 #include <granary/model.h>

@@ -31,12 +31,14 @@ static const struct {
      "t.yaml:5: rond: found an unknown key, allowed run, data, silos, preprocess, model, train, "
      "round, "
      "strategy, "
-     "aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, policy, faults; nearest is round"},
+     "aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, policy, faults; nearest is "
+     "round"},
     {"learning_rate: 1",
      "t.yaml:5: learning_rate: found an unknown key, allowed run, data, silos, preprocess, model, "
      "train, "
      "round, "
-     "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, policy, faults; nearest "
+     "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, policy, faults; "
+     "nearest "
      "is "
      "train.learning_rate"},
     {"evaluate: {epochs: 3}",
@@ -906,7 +908,8 @@ static const struct {
     {"rounds=3",
      "--set rounds: found an unknown key, allowed run, data, silos, preprocess, model, train, "
      "round, "
-     "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, policy, faults; nearest "
+     "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, policy, faults; "
+     "nearest "
      "is "
      "run.rounds"},
     {"run=3", "--set run: found 3, allowed a section of name, seed, rounds, directory, placement, "
