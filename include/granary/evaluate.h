@@ -84,6 +84,18 @@ gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
                            const struct gr_rows *rows, gr_poll_function poll, void *context,
                            struct gr_score *out, struct gr_accumulator *accumulator) GR_CHECKED;
 
+enum gr_tally { GR_TALLY_ROWS, GR_TALLY_LOSS, GR_TALLY_RIGHT, GR_TALLIES };
+/*
+ * Not collective. Adds to tally the rows, their losses, each cut to 0 .. loss_bound and divided by
+ * it, and the rows whose label is found, all in steps: a row adds at most that to each. A loss that
+ * is no number counts as the bound. Rows pass the model one by one, so that what a row adds does
+ * not depend on the others; weights of rows do not count. Errors: of the model; of poll, as above.
+ */
+gr_status gr_evaluate_tally(struct gr_model *model, const float *parameters,
+                            const struct gr_rows *rows, double loss_bound, double steps,
+                            gr_poll_function poll, void *context,
+                            int64_t tally[GR_TALLIES]) GR_CHECKED;
+
 /* ---- as text ------------------------------------------------------------------------------ */
 
 /* The contents of evaluation.json of a run directory, and of `granary evaluate --json`. */

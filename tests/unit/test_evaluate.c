@@ -185,6 +185,78 @@ START_TEST(no_rows_and_broken_parameters) {
 }
 END_TEST
 
+enum { STEPS = 1 << 20 };
+
+static void tally_of(const struct bench *bench, const struct gr_rows *rows, double bound,
+                     int64_t tally[GR_TALLIES]) {
+    memset(tally, 0, GR_TALLIES * sizeof *tally);
+    ck_assert_int_eq(
+        gr_evaluate_tally(bench->model, bench->parameters, rows, bound, STEPS, NULL, NULL, tally),
+        GR_OK);
+}
+
+/* As the plain scores are, within half a step for each row. */
+START_TEST(tallies_are_plain_scores) {
+    struct bench bench = set_up();
+    struct gr_score score;
+    int64_t tally[GR_TALLIES];
+    ck_assert_int_eq(
+        gr_evaluate_rows(bench.model, bench.parameters, &bench.rows, NULL, NULL, &score, NULL),
+        GR_OK);
+    tally_of(&bench, &bench.rows, 16, tally);
+    ck_assert_int_eq(tally[GR_TALLY_ROWS], (int64_t)ROWS * STEPS);
+    ck_assert_int_eq(tally[GR_TALLY_RIGHT], score.correct / GR_WEIGHT_ONE * STEPS);
+    ck_assert_double_eq_tol(16.0 * (double)tally[GR_TALLY_LOSS] / STEPS / ROWS,
+                            gr_score_loss(&score), 16 * 0.5 / STEPS + 1e-6);
+    tear_down(&bench);
+}
+END_TEST
+
+/* With a row and without it: the rest adds the same, to the step, wherever its rows are in a batch;
+ * and no row adds more than a step's number to a tally, whatever its loss. */
+START_TEST(a_row_adds_for_itself_alone) {
+    struct bench bench = set_up();
+    const double bound = 0.75; /* below some of the losses */
+    int64_t all[GR_TALLIES], rest[GR_TALLIES], one[GR_TALLIES];
+    size_t cut = 0;
+    tally_of(&bench, &bench.rows, bound, all);
+    for (size_t first = 1; first < 40; first++) {
+        struct gr_rows later = bench.rows, alone = bench.rows;
+        later.n_rows = ROWS - first;
+        later.features = (uint8_t *)bench.rows.features + first * INPUTS;
+        later.labels = bench.rows.labels + first;
+        alone.n_rows = 1;
+        alone.features = (uint8_t *)bench.rows.features + (first - 1) * INPUTS;
+        alone.labels = bench.rows.labels + first - 1;
+        tally_of(&bench, &later, bound, rest);
+        tally_of(&bench, &alone, bound, one);
+        for (size_t t = 0; t < GR_TALLIES; t++) {
+            ck_assert_int_eq(all[t] - rest[t], one[t]);
+            ck_assert(one[t] >= 0 && one[t] <= STEPS);
+        }
+        cut += one[GR_TALLY_LOSS] == STEPS;
+        memcpy(all, rest, sizeof all);
+    }
+    ck_assert_uint_gt(cut, 5);
+    tear_down(&bench);
+}
+END_TEST
+
+/* A model that has diverged is wrong about every row, and no error. */
+START_TEST(what_is_no_number_counts_as_the_bound) {
+    struct bench bench = set_up();
+    int64_t tally[GR_TALLIES];
+    const size_t size = gr_model_layout(bench.model)->size;
+    for (size_t i = 0; i < size; i++)
+        bench.parameters[i] = NAN;
+    tally_of(&bench, &bench.rows, 4, tally);
+    ck_assert_int_eq(tally[GR_TALLY_ROWS], (int64_t)ROWS * STEPS);
+    ck_assert_int_eq(tally[GR_TALLY_LOSS], (int64_t)ROWS * STEPS);
+    ck_assert_int_eq(tally[GR_TALLY_RIGHT], 0);
+    tear_down(&bench);
+}
+END_TEST
+
 static gr_status count_to_two(void *context) {
     return ++*(int *)context > 2 ? gr_fail(GR_LOST, "enough") : GR_OK;
 }
@@ -219,6 +291,9 @@ int main(void) {
     tcase_add_test(tests, what_is_withheld_cannot_be_subtracted);
     tcase_add_test(tests, batches_add_up_anywhere);
     tcase_add_test(tests, targets_far_from_zero);
+    tcase_add_test(tests, tallies_are_plain_scores);
+    tcase_add_test(tests, a_row_adds_for_itself_alone);
+    tcase_add_test(tests, what_is_no_number_counts_as_the_bound);
     tcase_add_test(tests, no_rows_and_broken_parameters);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
