@@ -43,6 +43,11 @@ struct gr_metrics {
     /* Bounds of a metric, where they are further apart than rounding; in the line as
      * "test_auc_lower" and "test_auc_upper"; both 0: not told. */
     double named_lower[GR_METRICS_MAX], named_upper[GR_METRICS_MAX];
+    /* Where scores are of rows of silos and noise is in them: standard errors of the losses and
+     * accuracies above by the noise alone; in the line as "test_loss_error". 0: not told. */
+    struct gr_noise_errors {
+        double validation_loss, validation_accuracy, test_loss, test_accuracy;
+    } noise_error;
     /* Where silos' scores may be known: of so many the lowest, middle and highest of those on their
      * own validation rows; 0: not told. In the line as "silos": {"n", "loss", "accuracy"}. */
     uint32_t silos;

@@ -53,7 +53,8 @@ enum gr_release {
     GR_RELEASE_JOB_COMMENT = 45,
     GR_RELEASE_PASSED_OVER = 46,
     GR_RELEASE_SOFTWARE = 47,
-    GR_RELEASES_MAX = 48
+    GR_RELEASE_NOISED_SCORES = 48,
+    GR_RELEASES_MAX = 49
 };
 
 enum gr_release_when {
@@ -209,7 +210,7 @@ void gr_door_trained(struct gr_door *door, uint32_t round,
 struct gr_door_foreseen {
     uint32_t round, place, release; /* release 0: gr_release_allows */
 };
-enum { GR_FORESEEN_MAX = 10 };
+enum { GR_FORESEEN_MAX = 14 };
 /*
  * Not collective, and the same on all ranks. Keys of these masked sums, in their order, are
  * exchanged beside the sum before them; one that is not foreseen needs two exchanges of its own.

@@ -614,6 +614,19 @@ struct gr_adaptive_clipping_config {
     GR_ADAPTIVE_CLIPPING_KEYS(GR_MEMBER, )
 };
 
+/* Scores of rows that silos hold out, with noise in them. */
+#define GR_NOISED_EVALUATION_KEYS(X, in)                                                           \
+    /* Standard deviation of the noise in a silo's counts and losses / the most, in the L2 norm,   \
+     * that a row adds to all of them; 0: no row is held out. */                                   \
+    X##_REAL(in, noise_multiplier, "0", DECIDES, 0, 1e6)                                           \
+    /* The most evaluations of a run: each of them costs. */                                       \
+    X##_WHOLE(in, times, "0", DECIDES, 0, ROUNDS_MAX)                                              \
+    /* A row's loss counts with as much at most. */                                                \
+    X##_REAL(in, loss_bound, "4", ABOVE, 0, 1e6)
+struct gr_noised_evaluation_config {
+    GR_NOISED_EVALUATION_KEYS(GR_MEMBER, )
+};
+
 /* Differential privacy: whose presence is hidden, and by which noise. */
 #define GR_PRIVACY_KEYS(X, in)                                                                     \
     X##_ONE_OF(in, unit, gr_privacy_unit, GR_PRIVACY_UNIT_WORDS, "none", DECIDES)                  \
@@ -637,6 +650,7 @@ struct gr_adaptive_clipping_config {
     /* Of fixed sampling. */                                                                       \
     X##_SECTION(in, correlation, gr_correlation_config, GR_CORRELATION_KEYS)                       \
     X##_SECTION(in, adaptive_clipping, gr_adaptive_clipping_config, GR_ADAPTIVE_CLIPPING_KEYS)     \
+    X##_SECTION(in, evaluation, gr_noised_evaluation_config, GR_NOISED_EVALUATION_KEYS)            \
     X##_SECTION(in, budget, gr_budget_config, GR_BUDGET_KEYS)
 struct gr_privacy_config {
     GR_PRIVACY_KEYS(GR_MEMBER, )
@@ -873,6 +887,7 @@ struct gr_config {
     LIST(gr_aggregation_config, GR_AGGREGATION_KEYS)                                               \
     LIST(gr_secure_config, GR_SECURE_KEYS)                                                         \
     LIST(gr_adaptive_clipping_config, GR_ADAPTIVE_CLIPPING_KEYS)                                   \
+    LIST(gr_noised_evaluation_config, GR_NOISED_EVALUATION_KEYS)                                   \
     LIST(gr_budget_config, GR_BUDGET_KEYS)                                                         \
     LIST(gr_correlation_config, GR_CORRELATION_KEYS)                                               \
     LIST(gr_privacy_config, GR_PRIVACY_KEYS)                                                       \

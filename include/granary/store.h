@@ -453,10 +453,11 @@ struct gr_privacy_plan;
 struct gr_privacy_account {
     const struct gr_privacy_plan *plan; /* borrowed */
     uint32_t rounds;
-    double lower, upper; /* the smallest epsilon for the budget's delta lies between them */
-    double renyi;        /* by Renyi divergences alone */
-    double before;       /* epsilon that earlier runs have spent, of the silo where it is most */
-    double total;        /* with these, once all rounds that fit are done */
+    uint64_t evaluations; /* of held-out rows, with noise */
+    double lower, upper;  /* the smallest epsilon for the budget's delta lies between them */
+    double renyi;         /* by Renyi divergences alone */
+    double before;        /* epsilon that earlier runs have spent, of the silo where it is most */
+    double total;         /* with these, once all rounds that fit are done */
 };
 struct gr_manifest {
     const struct gr_config *config;

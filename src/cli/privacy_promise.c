@@ -61,13 +61,19 @@ static gr_status compute(const struct gr_plan_question *question, struct promise
     gr_status status;
     const struct gr_privacy_config *privacy = &promise->config->privacy;
     struct gr_privacy_plan *plan = &promise->plan;
+    struct gr_privacy_event *events = NULL;
+    size_t n = question->n_before;
     *plan = gr_privacy_plan_of(promise->config);
     GR_TRY(gr_privacy_plan_sampler(promise->config, GR_PRIVATE_SUM_SIZE_MAX, plan));
+    GR_TRY(gr_allocate(n + 1, sizeof *events, "events", &events));
+    for (size_t i = 0; i < n; i++)
+        events[i] = question->before[i];
+    if (plan->evaluation.count > 0) {
+        events[n] = plan->evaluation;
+        events[n++].count = gr_privacy_evaluations(promise->config, plan->rounds, true);
+    }
     const struct gr_private_rounds rounds = {
-        {plan->adjacency, question->before, question->n_before},
-        &plan->round,
-        1,
-        privacy->budget.delta};
+        {plan->adjacency, events, n}, &plan->round, 1, privacy->budget.delta};
     GR_TRY(gr_budget_account(&rounds, plan->rounds, &promise->all));
     GR_TRY(gr_budget_account(&rounds, plan->rounds + 1, &promise->more));
     if (privacy->budget.epsilon > 0) {
@@ -76,6 +82,7 @@ static gr_status compute(const struct gr_plan_question *question, struct promise
     }
     promise->noise_in_mean = noise_in_mean(promise->config);
 out:
+    gr_free(events);
     return status;
 }
 
@@ -206,6 +213,18 @@ static void print_sums(const struct promise *promise) {
                    sums, rounds, unit, plan->round.sampling);
 }
 
+static void print_scores(const struct promise *promise) {
+    const struct gr_config *config = promise->config;
+    if (promise->plan.evaluation.count == 0) return;
+    print_line("scores",
+               "%llu evaluations of rows that silos hold out; the noise in each count is %.3g rows "
+               "of each silo, and in the sum of losses %.3g",
+               (unsigned long long)gr_privacy_evaluations(config, config->run.rounds, true),
+               gr_privacy_tally_noise(config) / GR_TALLY_STEPS,
+               gr_privacy_tally_noise(config) / GR_TALLY_STEPS *
+                   config->privacy.evaluation.loss_bound);
+}
+
 static void print_price(const struct promise *promise) {
     const struct gr_budget_config *budget = &promise->config->privacy.budget;
     printf("%-12s", "price");
@@ -241,6 +260,7 @@ static void print_harm(const struct promise *promise) {
 static void print_all(const struct promise *promise) {
     print_promise(promise);
     print_sums(promise);
+    print_scores(promise);
     print_price(promise);
     print_harm(promise);
     for (size_t i = 0; i < promise->n_warnings; i++)
@@ -258,9 +278,13 @@ static gr_status print_json(const struct promise *promise) {
         json_array_append_new(warnings, json_string(promise->warnings[i]));
     /* A number that is infinite, or that there is none of, is null. */
     json_t *all = json_pack(
-        "{s:s, s:s, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:I, s:o?, s:o?, s:o?, s:b, s:o?, "
-        "s:o?, s:o?, s:o?, s:f, s:O?}",
+        "{s:s, s:s, s:I, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:I, s:o?, s:o?, s:o?, s:b, "
+        "s:o?, s:o?, s:o?, s:o?, s:f, s:O?}",
         "unit", gr_protected_unit_word(plan->unit), "adjacency", gr_adjacency_word(plan->adjacency),
+        "evaluations",
+        (json_int_t)(plan->evaluation.count > 0
+                         ? gr_privacy_evaluations(promise->config, plan->rounds, true)
+                         : 0),
         "delta", privacy->budget.delta, "rounds", (json_int_t)plan->rounds, "sums_of_round",
         (json_int_t)plan->sums, "count_of_round", (json_int_t)plan->round.count, "sampling",
         plan->round.sampling, "noise_multiplier", privacy->noise_multiplier,

@@ -116,7 +116,8 @@ gr_status gr_classes_find_held(struct gr_cohort *cohort) {
     int64_t *flags = NULL;
     gr_status status = GR_OK, mine;
     if (!(config->validation_fraction > 0 || config->test_fraction > 0) ||
-        !gr_masked_sums_are_due(cohort))
+        !gr_masked_sums_are_due(cohort) ||
+        !gr_release_leaves(GR_RELEASE_CLASSES_HELD, cohort->config))
         return GR_OK;
     mine = gr_allocate_zero(GR_HELD_PARTS * n, sizeof *flags, "classes", &flags);
     if (mine == GR_OK) mine = gr_allocate_zero(GR_HELD_PARTS * n, 1, "classes", &cohort->held);

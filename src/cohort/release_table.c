@@ -92,6 +92,10 @@ static bool scores_silos(const struct gr_config *c) {
     return c->evaluate.every > 0 && c->evaluate.per_silo && holds_rows_out(c);
 }
 
+static bool scores_with_noise(const struct gr_config *c) {
+    return c->evaluate.every > 0 && c->privacy.evaluation.noise_multiplier > 0;
+}
+
 static bool asks_for_classes(const struct gr_config *c) {
     return c->data.validation_fraction > 0 || c->data.test_fraction > 0 ||
            (c->model.classes == 0 && !gr_predicts_number(&c->model));
@@ -292,6 +296,13 @@ static const struct gr_release_row rows[] = {
      "text", "the coordinator, terminal", GR_RELEASE_WHEN_ALL_MEET,
      "a site of another build is told so, and takes no part", gr_has_sites, GR_SECURE_AS_IT_IS,
      GR_PRIVATE_AS_IT_IS},
+    {GR_RELEASE_NOISED_SCORES, "noised-scores",
+     "of the rows that silos hold out, for validation and for the test: how many they are, the sum "
+     "of their losses, each cut at privacy.evaluation.loss_bound, and how many are right",
+     "sums of counts, to which each silo has added noise", RECORDS, GR_RELEASE_EACH_SCORING,
+     "all else of these rows: confusion matrix, reliability, AUC, metrics of classes, scores of "
+     "single silos; sums of fewer silos than policy.minimum_silos",
+     scores_with_noise, GR_SECURE_MASKED, GR_PRIVATE_NOISED},
 };
 
 const struct gr_release_row *gr_release_rows(size_t *n) {

@@ -89,12 +89,39 @@ struct gr_privacy_plan gr_privacy_plan_of(const struct gr_config *config) {
     else
         plan.round.noise_multiplier /= GR_PRIVATE_SILO_SENSITIVITY;
     if (privacy->correlation.type != GR_CORRELATED_NONE) plan_correlation(config, &plan);
+    if (privacy->evaluation.noise_multiplier > 0)
+        plan.evaluation = (struct gr_privacy_event){
+            .noise_multiplier = privacy->evaluation.noise_multiplier, .sampling = 1, .count = 1};
     return plan;
+}
+
+uint64_t gr_privacy_evaluations(const struct gr_config *config, uint64_t rounds, bool ends) {
+    const uint32_t every = config->evaluate.every;
+    return every > 0 ? rounds / every + (ends && rounds % every > 0) : 0;
+}
+
+size_t gr_privacy_tallies(const struct gr_config *config) {
+    return gr_predicts_number(&config->model) ? 2 : 3;
+}
+
+/* A row is in one part, and adds up to GR_TALLY_STEPS to each of its tallies: as whole numbers they
+ * are exact. One last bit more than the product, which is rounded. */
+double gr_privacy_tally_noise(const struct gr_config *config) {
+    const double most = sqrt((double)gr_privacy_tallies(config)) * GR_TALLY_STEPS;
+    return nextafter(config->privacy.evaluation.noise_multiplier * most, INFINITY);
+}
+
+/* What n samples of a standard deviation add to delta. */
+static gr_status find_delta(double sigma, uint64_t n, double *delta) {
+    struct gr_noise *noise;
+    const gr_status status = gr_noise_create(sigma, &noise);
+    if (status == GR_OK) *delta = gr_noise_delta(noise, n);
+    gr_noise_free(noise);
+    return status;
 }
 
 gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_parameters,
                                   struct gr_privacy_plan *plan) {
-    struct gr_noise *noise;
     const bool silo = config->privacy.unit == GR_PRIVACY_SILO || shares_noise(config),
                correlated = plan->bands > 0;
     const double of_steps = config->privacy.noise_multiplier * GR_PRIVATE_SUM_STEPS;
@@ -107,8 +134,12 @@ gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_par
     const double samples = silo         ? (double)GR_NOISE_DELTAS_MAX * shares
                            : correlated ? (double)plan->sums
                                         : 1;
-    const gr_status status = gr_noise_create(sigma, &noise);
-    if (status == GR_OK) plan->round.delta_added = samples * gr_noise_delta(noise, n_parameters);
-    gr_noise_free(noise);
+    gr_status status;
+    GR_TRY(find_delta(sigma, n_parameters, &plan->round.delta_added));
+    plan->round.delta_added *= samples;
+    if (plan->evaluation.count > 0)
+        status = find_delta(gr_privacy_tally_noise(config), 2 * gr_privacy_tallies(config),
+                            &plan->evaluation.delta_added);
+out:
     return status;
 }

@@ -24,6 +24,7 @@ struct gr_privacy_plan {
     uint64_t rounds; /* run.rounds */
     enum gr_correlation correlation; /* of the noise of a round's steps */
     uint32_t bands;                  /* or sums over steps; 0: none */
+    struct gr_privacy_event evaluation; /* of held-out rows, one; count 0: there is none */
 };
 
 /* Not collective. Of a config with privacy.unit other than none. */
@@ -35,8 +36,21 @@ gr_status gr_privacy_correlation(const struct gr_privacy_config *privacy,
                                  struct gr_correlation_matrix *out) GR_CHECKED;
 
 /*
+ * Not collective. How often the rows that silos hold out are scored in the first so many rounds;
+ * ends: no round follows, so that the last one is scored in any case.
+ */
+uint64_t gr_privacy_evaluations(const struct gr_config *config, uint64_t rounds, bool ends);
+
+/* Not collective. Tallies of one part of the held-out rows: rows, their losses, and with a label
+ * those that are right. */
+size_t gr_privacy_tallies(const struct gr_config *config);
+/* Not collective. The standard deviation of the noise in each tally of a silo, in steps of
+ * 1 / GR_TALLY_STEPS. */
+double gr_privacy_tally_noise(const struct gr_config *config);
+
+/*
  * Not collective. Sets the plan's delta_added to what the sampler adds to an event of a round with
- * a model of so many parameters. Errors: of gr_noise_create.
+ * a model of so many parameters, and to one of an evaluation. Errors: of gr_noise_create.
  */
 gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_parameters,
                                   struct gr_privacy_plan *plan) GR_CHECKED;

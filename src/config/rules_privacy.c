@@ -6,12 +6,11 @@
 #include "config/rules.h"
 
 #include <math.h>
+#include <string.h>
 
-#include "privacy/accounting.h"
+#include "config/privacy_plan.h"
 #include "privacy/correlation_matrix.h"
 #include "privacy/sensitivity.h"
-
-#include <string.h>
 
 #define WITH "with privacy.unit"
 
@@ -32,6 +31,8 @@ static void check_unused(const struct gr_rule_context *r) {
                   {"privacy.expected_batch", privacy->expected_batch},
                   {"privacy.expected_units", privacy->expected_units},
                   {"privacy.adaptive_clipping.quantile", privacy->adaptive_clipping.quantile},
+                  {"privacy.evaluation.noise_multiplier", privacy->evaluation.noise_multiplier},
+                  {"privacy.evaluation.times", privacy->evaluation.times},
                   {"privacy.budget.epsilon", privacy->budget.epsilon},
                   {"privacy.correlation.bands", privacy->correlation.bands},
                   {"privacy.budget.delta", privacy->budget.delta}};
@@ -212,14 +213,16 @@ static void check_persons(const struct gr_rule_context *r) {
 static void check_told(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
     const struct gr_strategy *strategy = gr_strategy_find(config->strategy.name);
+    static const char unscored[] = "scores of rows that silos hold out are noised only where "
+                                   "privacy.evaluation.noise_multiplier says how much";
+    const bool noised = config->privacy.evaluation.noise_multiplier > 0;
     const struct {
         const char *path, *found, *why;
         bool broken;
     } rule[] = {
-        {"data.validation_fraction", NULL, "scores of rows that silos hold out are not noised",
-         config->data.validation_fraction > 0},
-        {"data.test_fraction", NULL, "scores of rows that silos hold out are not noised",
-         config->data.test_fraction > 0},
+        {"data.validation_fraction", NULL, unscored,
+         !noised && config->data.validation_fraction > 0},
+        {"data.test_fraction", NULL, unscored, !noised && config->data.test_fraction > 0},
         {"evaluate.per_silo", "true", "a silo's scores are of its rows", config->evaluate.per_silo},
         {"policy.extremes", "true", "a least value is that of one row", config->policy.extremes},
         {"round.sampling", "size", "rows of a silo are not told",
@@ -269,6 +272,39 @@ static void check_adaptive(const struct gr_rule_context *r) {
             "found %g, allowed only more than half of privacy.noise_multiplier, which is %g: the "
             "count alone would tell as much as was promised",
             count, privacy->noise_multiplier / 2);
+}
+
+/* Rows that are held out tell of themselves a few times, with noise, and how often is known before
+ * the first round. */
+static void check_evaluation(const struct gr_rule_context *r) {
+    static const char noise[] = "privacy.evaluation.noise_multiplier",
+                      times[] = "privacy.evaluation.times";
+    const struct gr_config *config = r->config;
+    const struct gr_noised_evaluation_config *evaluation = &config->privacy.evaluation;
+    const double z = evaluation->noise_multiplier;
+    if (!gr_rule_sound(r, noise) || !gr_rule_sound(r, times)) return;
+    const unsigned long long due = gr_privacy_evaluations(config, config->run.rounds, true);
+    if (!(z > 0)) {
+        if (evaluation->times > 0)
+            REFUSE(r, times, "found %u, allowed only 0 without %s", evaluation->times, noise);
+    } else if (config->privacy.unit != GR_PRIVACY_ROW)
+        REFUSE(r, noise, "found %g, allowed only 0 " WITH " %s: it is made for rows", z,
+               gr_privacy_unit_text(config->privacy.unit));
+    else if (z < GR_NOISE_MULTIPLIER_MIN || z > 1000)
+        REFUSE(r, noise, "found %g, allowed 0 or %g to 1000", z, GR_NOISE_MULTIPLIER_MIN);
+    else if (!(config->data.validation_fraction > 0) && !(config->data.test_fraction > 0))
+        REFUSE(r, noise,
+               "found %g, allowed only 0 without data.validation_fraction and "
+               "data.test_fraction: no row is held out to be scored",
+               z);
+    else if (due == 0 && gr_rule_sound(r, "evaluate.every"))
+        REFUSE(r, "evaluate.every", "found 0, allowed at least 1 with %s above 0", noise);
+    else if (due > evaluation->times && gr_rule_sound(r, "evaluate.every") &&
+             gr_rule_sound(r, "run.rounds"))
+        REFUSE(r, times,
+               "found %u, allowed at least %llu: run.rounds is %u and evaluate.every %u, which "
+               "makes so many evaluations",
+               evaluation->times, due, config->run.rounds, config->evaluate.every);
 }
 
 /* Whoever adds noise to sums of silos' updates must be believed to. */
@@ -327,6 +363,7 @@ void gr_rules_of_privacy(const struct gr_rule_context *r) {
     check_mechanism(r);
     check_correlation(r);
     check_told(r);
+    check_evaluation(r);
     gr_rules_of_declared(r, WITH " other than none");
     if (r->config->privacy.unit == GR_PRIVACY_SILO)
         check_silo(r);

@@ -206,7 +206,9 @@ gr_status gr_silo_create(const struct gr_config *config, uint32_t id, size_t n,
     if (n == 0)
         return gr_fail(GR_ERROR_DATA, "%s: no rows to train on, expected at least one",
                        silo->pseudonym);
-    GR_TRY(gr_split_rows(config, silo->stream, n, labels, part));
+    GR_TRY(config->privacy.evaluation.noise_multiplier > 0
+               ? gr_split_by_coins(config, id, silo->stream, n, part)
+               : gr_split_rows(config, silo->stream, n, labels, part));
     for (size_t i = 0; i < n; i++)
         rows[part[i]]++;
     for (int p = 0; p < GR_PARTS; p++)

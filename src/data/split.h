@@ -23,6 +23,16 @@ gr_status gr_split_rows(const struct gr_config *config, uint32_t stream, size_t 
                         const int32_t *labels, uint8_t *part) GR_CHECKED;
 
 /*
+ * Not collective. The same where held-out rows are scored with noise: each row is held out or not
+ * by a coin of its own, so that a row more or less moves no other, and all or none of a silo's rows
+ * may be held out. Coins are of a secret that silos[id].directory keeps (privacy-split, 0600), and
+ * of data.split_seed: the same in each run. Without a folder, for rows that are dealt, and in
+ * rehearsals they follow from data.split_seed alone. Errors: GR_ERROR_WRITE.
+ */
+gr_status gr_split_by_coins(const struct gr_config *config, uint32_t id, uint32_t stream, size_t n,
+                            uint8_t *part) GR_CHECKED;
+
+/*
  * A silo of n rows: splits them, and makes room in its parts for rows like `like`; all parts keep
  * the order of the rows. n = 0: GR_ERROR_DATA.
  */

@@ -37,7 +37,8 @@ struct gr_scores {
     /* Places in `local` of the silos that hold rows out: of a million none may, and a round is not
      * to ask each of them. */
     uint32_t *holding;
-    size_t n_holding;
+    size_t n_holding; /* with noise in their scores: 0, and they are in: */
+    struct gr_noised_scores *noised;
     uint32_t epoch;      /* of the members over which total_round was counted */
     bool withheld;       /* the total: too few silos or rows stand behind it */
     bool silos_withheld; /* silos' scores, likewise */
@@ -64,7 +65,7 @@ out:
 static gr_status find_holding(struct gr_scores *s, const struct gr_data *data) {
     gr_status status;
     GR_TRY(gr_allocate(data->n_local, sizeof *s->holding, "silos that hold rows out", &s->holding));
-    for (uint32_t i = 0; i < data->n_local; i++)
+    for (uint32_t i = 0; i < data->n_local && !s->noised; i++)
         if (data->local[i].validation.n_rows + data->local[i].test.n_rows > 0)
             s->holding[s->n_holding++] = i;
 out:
@@ -88,6 +89,7 @@ gr_status gr_scores_create(const struct gr_federation *f, struct gr_scores **out
         gr_accumulator_set_exponent(s->total, (int)terms->held_exponent);
     GR_TRY(gr_accumulator_create(classes, &s->silo_accumulator));
     if (f->config->evaluate.per_silo) GR_TRY(make_silo_scores(s, f->config->data.silos));
+    GR_TRY(gr_noised_create(f->config, &s->noised));
     GR_TRY(find_holding(s, f->data));
     *out = s;
     s = NULL;
@@ -98,6 +100,7 @@ out:
 
 void gr_scores_free(struct gr_scores *s) {
     if (!s) return;
+    gr_noised_free(s->noised);
     gr_free(s->holding);
     gr_free(s->silo_room);
     gr_free(s->silo_metrics_total);
@@ -116,6 +119,7 @@ void gr_scores_free(struct gr_scores *s) {
  */
 void gr_scores_forget(struct gr_scores *scores) {
     scores->total_round = 0;
+    gr_noised_forget(scores->noised);
 }
 
 struct gr_accumulator *gr_scores_spare(struct gr_scores *scores) {
@@ -140,7 +144,8 @@ gr_status gr_scores_share(struct gr_federation *f) {
     if (gr_round_roster(f)->phase != GR_PHASE_SCORED) return GR_OK;
     GR_TRY(gr_comm_broadcast(f->comm, &f->scores->epoch, sizeof f->scores->epoch));
     GR_TRY(gr_comm_broadcast(f->comm, &f->scores->left_out, sizeof f->scores->left_out));
-    status = gr_comm_broadcast(f->comm, &f->scores->sums, sizeof f->scores->sums);
+    GR_TRY(gr_comm_broadcast(f->comm, &f->scores->sums, sizeof f->scores->sums));
+    status = gr_noised_share(f, f->scores->noised);
 out:
     return status;
 }
@@ -570,7 +575,7 @@ out:
 /* Of a round the sums of add_up, in its order. */
 static size_t foresee_round(const struct gr_federation *f, uint32_t round, bool whole, bool asks,
                             struct gr_door_foreseen *out) {
-    enum { ALLOWS, SUMS_MAX = 5 };
+    enum { ALLOWS, SUMS_MAX = 6 };
     uint32_t releases[SUMS_MAX], n = 0;
     if (asks && !whole && !gr_is_private(f->config)) releases[n++] = ALLOWS;
     if (evaluation_due(f, round)) {
@@ -579,6 +584,7 @@ static size_t foresee_round(const struct gr_federation *f, uint32_t round, bool 
         if (counts_auc(f, round) && gr_model_classes(f->model) > 0)
             releases[n++] = GR_RELEASE_SCORES;
     }
+    if (gr_noised_due(f, round)) releases[n++] = GR_RELEASE_NOISED_SCORES;
     releases[n++] = GR_RELEASE_TRAINING;
     for (uint32_t i = 0; i < n; i++)
         out[i] = (struct gr_door_foreseen){.round = round, .place = i, .release = releases[i]};
@@ -600,6 +606,8 @@ void gr_scores_foresee(const struct gr_federation *f, uint32_t round, bool whole
 /* Why there are no scores; NULL: there are some, or it is not known. */
 static const char *why_none(const struct gr_federation *f) {
     if (gr_accumulator_rows(f->scores->total) > 0) return NULL;
+    if (f->scores->noised && rows_are_silos(f))
+        return "of rows that silos hold out counts leave with noise alone: see metrics.jsonl";
     if (f->scores->left_out && f->scores->withheld)
         return "too few parties were left for a secure sum of them";
     if (f->scores->again && f->scores->withheld)
@@ -673,6 +681,7 @@ static void fill_metrics(const struct gr_federation *f, struct gr_metrics *metri
     metrics->test_accuracy = accuracy_of(f, &sums->test);
     metrics->test_rows = (uint64_t)sums->test.examples;
     metrics->validation_rows = (uint64_t)sums->validation.examples;
+    gr_noised_fill(f, f->scores->noised, metrics);
     metrics->bytes_sent = (uint64_t)sums->bytes;
     metrics->cpu_seconds_train =
         gr_is_private(f->config) ? (double)NAN : 1e-6 * (double)sums->cpu_microseconds;
@@ -696,7 +705,8 @@ static double accuracy_told(const struct gr_federation *f, const struct gr_score
  */
 void gr_round_disclose(const struct gr_federation *f, struct gr_metrics *metrics) {
     const uint32_t digits = f->config->policy.digits;
-    if (!gr_policy_holds(f->config)) return;
+    /* Scores with noise are told as they are. */
+    if (!gr_policy_holds(f->config) || f->scores->noised) return;
     metrics->train_loss = gr_round_digits(metrics->train_loss, digits);
     metrics->validation_loss = gr_round_digits(metrics->validation_loss, digits);
     metrics->validation_accuracy =
@@ -773,6 +783,8 @@ static gr_status add_all(struct gr_federation *f) {
         GR_TRY(share_scores(f, scored, gr_server_rounds(f->server),
                             counts_auc(f, gr_server_rounds(f->server)), &sums));
     }
+    if (!f->scores->again && gr_noised_due(f, gr_server_rounds(f->server)))
+        GR_TRY(gr_noised_add(f, f->scores->noised));
     gr_inject_fault(f->cohort, gr_server_rounds(f->server), GR_POINT_LOSSES);
     sums.bytes = (int64_t)gr_round_bytes(f);
     memcpy(values, &sums, sizeof values);

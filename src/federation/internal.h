@@ -183,12 +183,35 @@ gr_status gr_spending_begin(struct gr_federation *f, const char *run_id) GR_CHEC
  */
 gr_status gr_spending_charge(struct gr_federation *f, size_t local, uint32_t round,
                              const unsigned char *secret, size_t n_secret) GR_CHECKED;
+/* Not collective. The same of the scores of its held-out rows. */
+gr_status gr_spending_charge_scores(struct gr_federation *f, size_t local, uint32_t round,
+                                    const unsigned char *secret, size_t n_secret) GR_CHECKED;
 /* Not collective, and the same on all ranks. Whether no further round fits. */
 bool gr_spending_ends(const struct gr_federation *f);
 uint32_t gr_spending_last_round(const struct gr_federation *f);
 /* Not collective. What the rounds that are done have told. Errors: of the accountant. */
 gr_status gr_spending_account(const struct gr_federation *f,
                               struct gr_privacy_account *out) GR_CHECKED;
+
+/* ---- noised_scores.c ------------------------------------------------------------------------- */
+
+struct gr_noised_scores; /* opaque; NULL: no row of silos is scored with noise */
+gr_status gr_noised_create(const struct gr_config *config,
+                           struct gr_noised_scores **out) GR_CHECKED;
+void gr_noised_free(struct gr_noised_scores *noised);
+/* The total is no longer of the present round. */
+void gr_noised_forget(struct gr_noised_scores *noised);
+/* Not collective, and the same on all ranks. Whether a round's model is scored so. */
+bool gr_noised_due(const struct gr_federation *f, uint32_t round);
+/* Collective. The silos' counts of the present model, with noise and charged, summed over all. May
+ * be repeated after a loss. Errors: as of gr_spending_charge; then nothing has left. */
+gr_status gr_noised_add(struct gr_federation *f, struct gr_noised_scores *noised) GR_CHECKED;
+/* Collective. Rank 0's total to all. */
+gr_status gr_noised_share(struct gr_federation *f, struct gr_noised_scores *noised) GR_CHECKED;
+/* Not collective. The scores that are of noised counts, with their standard errors; nothing in
+ * rounds without. */
+void gr_noised_fill(const struct gr_federation *f, const struct gr_noised_scores *noised,
+                    struct gr_metrics *metrics);
 
 /* ---- kept.c ---------------------------------------------------------------------------------- */
 

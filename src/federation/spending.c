@@ -39,7 +39,8 @@ struct outlook {
 
 /* What was spent of a silo's table, in events of this run's unit. */
 struct silo_past {
-    struct gr_privacy_event event[GR_LEDGER_KINDS_MAX];
+    struct gr_privacy_event
+        event[GR_LEDGER_KINDS_MAX + 1]; /* and what this run adds beside rounds */
     struct gr_privacy_history history;
 };
 
@@ -122,6 +123,20 @@ static gr_status refuse_budget(const struct gr_federation *f, const char *pseudo
                    budget->epsilon, budget->delta, outlook->before);
 }
 
+/* Whether the round that was last is the last one of the run. */
+static bool is_over(const struct gr_federation *f, uint32_t rounds) {
+    return rounds == f->config->run.rounds || rounds == f->spending->last_round;
+}
+
+/* So many evaluations, as if all of them came before the rounds: the order of what is composed does
+ * not matter. */
+static void add_evaluations(const struct gr_federation *f, uint64_t count, struct silo_past *past) {
+    struct gr_privacy_event event = f->spending->plan.evaluation;
+    if (event.count == 0 || count == 0) return;
+    event.count = count;
+    past->event[past->history.n++] = event;
+}
+
 static struct gr_private_rounds rounds_behind(const struct gr_federation *f,
                                               const struct gr_privacy_history *before) {
     return (struct gr_private_rounds){.before = *before,
@@ -140,7 +155,13 @@ static gr_status find_rounds(struct gr_federation *f, size_t local, const struct
     const uint32_t done = gr_server_rounds(f->server);
     const uint64_t left = f->config->run.rounds - done;
     const bool any = spent->history.n > 0;
-    const struct gr_private_rounds ahead = rounds_behind(f, &spent->history);
+    struct silo_past planned = *spent;
+    planned.history.events = planned.event;
+    add_evaluations(f,
+                    gr_privacy_evaluations(f->config, f->config->run.rounds, true) -
+                        gr_privacy_evaluations(f->config, done, false),
+                    &planned);
+    const struct gr_private_rounds ahead = rounds_behind(f, &planned.history);
     struct gr_epsilon epsilon = {0};
     gr_status status = GR_OK;
     *out = (struct outlook){.rounds = left, .sums = UINT64_MAX};
@@ -242,23 +263,40 @@ out:
 
 /* ---- in a round ------------------------------------------------------------------------------ */
 
-/* Before an update leaves. The secret stands for the bytes: of one secret, one silo and one round
- * comes one update. */
-gr_status gr_spending_charge(struct gr_federation *f, size_t local, uint32_t round,
-                             const unsigned char *secret, size_t n_secret) {
+/* The secret stands for the bytes: of one secret, one silo and one round comes one update, and of
+ * another the counts of one evaluation. */
+static gr_status charge(struct gr_federation *f, size_t local, uint32_t round,
+                        enum gr_noised_release release, const struct gr_privacy_event *event,
+                        const unsigned char *secret, size_t n_secret) {
     const struct gr_spending *spending = f->spending;
-    if (!spending || !spending->ledger[local]) return GR_OK;
-    struct gr_ledger_entry entry = {.release = GR_NOISED_ROUND,
+    if (!spending->ledger[local]) return GR_OK;
+    struct gr_ledger_entry entry = {.release = release,
                                     .round = round,
                                     .unit = spending->plan.unit,
                                     .adjacency = spending->plan.adjacency,
                                     .mechanism = GR_MECHANISM_DISCRETE_GAUSSIAN,
-                                    .event = spending->plan.round,
-                                    .correlation = spending->plan.correlation,
-                                    .bands = spending->plan.bands};
+                                    .event = *event};
+    if (release == GR_NOISED_ROUND) {
+        entry.correlation = spending->plan.correlation;
+        entry.bands = spending->plan.bands;
+    }
     snprintf(entry.run, sizeof entry.run, "%s", spending->run);
     gr_digest_of(secret, n_secret, entry.binding);
     return gr_ledger_charge(spending->ledger[local], &entry);
+}
+
+gr_status gr_spending_charge(struct gr_federation *f, size_t local, uint32_t round,
+                             const unsigned char *secret, size_t n_secret) {
+    return f->spending ? charge(f, local, round, GR_NOISED_ROUND, &f->spending->plan.round, secret,
+                                n_secret)
+                       : GR_OK;
+}
+
+gr_status gr_spending_charge_scores(struct gr_federation *f, size_t local, uint32_t round,
+                                    const unsigned char *secret, size_t n_secret) {
+    return f->spending ? charge(f, local, round, GR_NOISED_EVALUATION,
+                                &f->spending->plan.evaluation, secret, n_secret)
+                       : GR_OK;
 }
 
 bool gr_spending_ends(const struct gr_federation *f) {
@@ -275,12 +313,18 @@ gr_status gr_spending_account(const struct gr_federation *f, struct gr_privacy_a
     const struct gr_spending *spending = f->spending;
     const uint32_t rounds = gr_server_rounds(f->server);
     struct gr_epsilon epsilon = {0};
-    *out = (struct gr_privacy_account){.rounds = rounds,
-                                       .plan = &spending->plan,
-                                       .before = spending->before,
-                                       .total = spending->total};
-    const struct gr_privacy_history none = {.adjacency = spending->plan.adjacency};
-    const struct gr_private_rounds all = rounds_behind(f, &none);
+    *out = (struct gr_privacy_account){
+        .rounds = rounds,
+        .evaluations = spending->plan.evaluation.count > 0
+                           ? gr_privacy_evaluations(f->config, rounds, is_over(f, rounds))
+                           : 0,
+        .plan = &spending->plan,
+        .before = spending->before,
+        .total = spending->total};
+    struct silo_past told = {.history = {.adjacency = spending->plan.adjacency}};
+    told.history.events = told.event;
+    add_evaluations(f, out->evaluations, &told);
+    const struct gr_private_rounds all = rounds_behind(f, &told.history);
     const gr_status status = gr_budget_account(&all, rounds + spending->again, &epsilon);
     out->lower = epsilon.lower;
     out->upper = epsilon.upper;

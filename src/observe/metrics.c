@@ -180,6 +180,22 @@ static int add_named(json_t *line, const struct gr_metrics *m) {
     return bad;
 }
 
+/* NaN: there is noise, and the score is not defined for it. */
+static int add_errors(json_t *line, const struct gr_metrics *m) {
+    const struct {
+        const char *key;
+        double value;
+    } error[] = {{"validation_loss_error", m->noise_error.validation_loss},
+                 {"validation_accuracy_error", m->noise_error.validation_accuracy},
+                 {"test_loss_error", m->noise_error.test_loss},
+                 {"test_accuracy_error", m->noise_error.test_accuracy}};
+    int bad = 0;
+    for (size_t i = 0; i < sizeof error / sizeof *error; i++)
+        if (!(error[i].value <= 0))
+            bad |= json_object_set_new(line, error[i].key, number(error[i].value));
+    return bad;
+}
+
 static json_t *three(const double values[3]) {
     return json_pack("[o, o, o]", number(values[0]), number(values[1]), number(values[2]));
 }
@@ -225,6 +241,7 @@ static gr_status format_line(const struct gr_metrics *m, char **line, size_t *n)
     json_t *json = json_object();
     char *text = NULL;
     int bad = add_figures(json, m);
+    bad |= add_errors(json, m);
     bad |= add_named(json, m);
     bad |= add_silos(json, m);
     if (m->clip_norm > 0) bad |= json_object_set_new(json, "clip_norm", json_real(m->clip_norm));

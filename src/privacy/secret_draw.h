@@ -20,7 +20,8 @@ enum gr_secret_purpose {
     GR_SECRET_PASS,   /* in which step of a pass a unit is */
     GR_SECRET_NOISE,
     GR_SECRET_MASKS, /* of dropout */
-    GR_SECRET_ROWS   /* which of a person's rows are in a step */
+    GR_SECRET_ROWS,  /* which of a person's rows are in a step */
+    GR_SECRET_SPLIT  /* who is held out */
 };
 
 /* Not collective. A secret of the operating system's. */

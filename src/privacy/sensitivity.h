@@ -20,6 +20,7 @@
 
 #define GR_PRIVATE_SUM_STEPS   0x1p24 /* of the grid, to the clip norm */
 #define GR_PRIVATE_SENSITIVITY 1.005
+#define GR_TALLY_STEPS         0x1p20 /* of a tally of held-out rows, to the most that a row adds */
 enum {
     GR_PRIVATE_SUM_SIZE_MAX = 100000000, /* parameters, for which the bound holds */
     GR_PRIVATE_PARTS_MAX = 4,            /* micro-batches of a group */

@@ -37,7 +37,11 @@ static gr_status write_promise(const struct gr_config *config,
                                const struct gr_privacy_account *account, char **out) {
     const struct gr_privacy_config *privacy = &config->privacy;
     const struct gr_privacy_plan *plan = account->plan;
-    char before[160] = "";
+    char before[160] = "", scores[120] = "";
+    if (account->evaluations > 0)
+        snprintf(scores, sizeof scores,
+                 " and %llu evaluations of held-out rows with %g times as much as a row adds",
+                 (unsigned long long)account->evaluations, privacy->evaluation.noise_multiplier);
     if (account->before > 0)
         snprintf(before, sizeof before,
                  " Earlier runs over the same tables have spent an epsilon of up to %.4g; all "
@@ -47,10 +51,10 @@ static gr_status write_promise(const struct gr_config *config,
         out,
         "Differential privacy of one %s %s: epsilon at most %.4g (at least %.4g) at a delta of %g "
         "after %u rounds, %llu noised sums of each silo, by discrete Gaussian noise of %g times "
-        "the clip norm %g (accounted for as %.4g), against %s.%s",
+        "the clip norm %g (accounted for as %.4g)%s, against %s.%s",
         unit_of(privacy), neighbours_of(privacy), account->upper, account->lower,
         privacy->budget.delta, account->rounds, (unsigned long long)(account->rounds * plan->sums),
-        privacy->noise_multiplier, privacy->clip_norm, plan->round.noise_multiplier,
+        privacy->noise_multiplier, privacy->clip_norm, plan->round.noise_multiplier, scores,
         against_whom(privacy), before);
 }
 
@@ -83,18 +87,20 @@ json_t *gr_manifest_privacy(const struct gr_config *config,
     if (config->run.rehearsal && privacy->unit != GR_PRIVACY_SILO) return rehearsed();
     if (write_promise(config, account, &promise) != GR_OK) return NULL;
     json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o, "
-        "s:o, s:s}",
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:o, s:o, "
+        "s:o, "
+        "s:o, s:o, s:s}",
         "mechanism", "discrete_gaussian", "unit", unit_of(privacy), "adjacency",
         gr_neighbours_text(privacy->adjacency), "noise", gr_noise_text(privacy->noise), "sampling",
         privacy->unit == GR_PRIVACY_SILO ? "none" : gr_private_sampling_text(privacy->sampling),
         "clip_norm", privacy->clip_norm, "noise_multiplier", privacy->noise_multiplier,
         "noise_multiplier_accounted", account->plan->round.noise_multiplier, "sampling_probability",
         account->plan->round.sampling, "events_of_a_round", (json_int_t)account->plan->round.count,
-        "rounds", (json_int_t)account->rounds, "delta_added", account->plan->round.delta_added,
-        "delta", privacy->budget.delta, "epsilon_lower", real(account->lower), "epsilon_upper",
-        real(account->upper), "epsilon_renyi", real(account->renyi), "epsilon_before",
-        real(account->before), "epsilon_total",
+        "rounds", (json_int_t)account->rounds, "evaluations", (json_int_t)account->evaluations,
+        "evaluation_noise_multiplier", privacy->evaluation.noise_multiplier, "delta_added",
+        account->plan->round.delta_added, "delta", privacy->budget.delta, "epsilon_lower",
+        real(account->lower), "epsilon_upper", real(account->upper), "epsilon_renyi",
+        real(account->renyi), "epsilon_before", real(account->before), "epsilon_total",
         real(account->before > 0 ? account->total : account->upper), "statement", promise);
     gr_free(promise);
     return json;

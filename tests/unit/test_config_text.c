@@ -268,6 +268,7 @@ START_TEST(test_resolved) {
               "  expected_batch: 0\n  expected_units: 0\n  rows_per_person: 16\n"
               "  correlation:\n    type: none\n    bands: 0\n"
               "  adaptive_clipping:\n    quantile: 0\n    learning_rate: 0.2\n    count_noise: 0\n"
+              "  evaluation:\n    noise_multiplier: 0\n    times: 0\n    loss_bound: 4\n"
               "  budget:\n    epsilon: 0\n    delta: 0\n    on_exhausted: refuse\n"
               "evaluate:\n  every: 1\n"
               "  metrics: [balanced_accuracy, macro_f1, calibration_error, mae, r2]\n"

@@ -8,6 +8,8 @@
 #include "data/split.h"
 
 #include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 enum { CLASSES_MAX = 6, ROWS_MAX = 1000 };
@@ -268,6 +270,61 @@ START_TEST(test_plain) {
 }
 END_TEST
 
+/* Of n rows by the coins of silo `id`. */
+static void coins_of(const struct gr_config *config, uint32_t id, size_t n, uint8_t *part) {
+    memset(part, GR_PARTS, n);
+    CHECK_OK(gr_split_by_coins(config, id, id, n, part));
+}
+
+/* Each row by itself: shares within five standard errors, and no row moves where others come. */
+START_TEST(test_coins) {
+    enum { ROWS = 100000, FEW = 1500 };
+    static uint8_t part[ROWS], few[FEW], other[FEW];
+    struct gr_config config = config_of(0.2, 0.1, true);
+    double held[GR_PARTS] = {0}, pairs = 0;
+    coins_of(&config, 0, ROWS, part);
+    for (size_t i = 0; i < ROWS; i++) {
+        held[part[i]]++;
+        pairs += i > 0 && part[i] == GR_PART_TEST && part[i - 1] == GR_PART_TEST;
+    }
+    ck_assert_double_eq_tol(held[GR_PART_VALIDATION], 0.2 * ROWS, 5 * sqrt(0.16 * ROWS));
+    ck_assert_double_eq_tol(held[GR_PART_TEST], 0.1 * ROWS, 5 * sqrt(0.09 * ROWS));
+    ck_assert_double_eq_tol(pairs, 0.01 * ROWS, 5 * sqrt(0.012 * ROWS));
+    coins_of(&config, 0, FEW, few);
+    ck_assert_mem_eq(part, few, FEW);
+    coins_of(&config, 1, FEW, other);
+    ck_assert_mem_ne(few, other, FEW);
+    config.data.split_seed++;
+    coins_of(&config, 0, FEW, other);
+    ck_assert_mem_ne(few, other, FEW);
+}
+END_TEST
+
+/* Of a secret that the silo's folder keeps: the same in each run, and foreseen by nobody. */
+START_TEST(test_secret_coins) {
+    enum { ROWS = 1500 };
+    static uint8_t part[ROWS], again[ROWS], public[ROWS];
+    struct gr_config config = config_of(0.2, 0.1, true);
+    struct gr_silo_config folders[] = {{.directory = "a"}, {.directory = "b"}};
+    struct stat file;
+    coins_of(&config, 0, ROWS, public);
+    config.silos = folders;
+    config.silos_count = 2;
+    coins_of(&config, 0, ROWS, part);
+    ck_assert_mem_ne(part, public, ROWS);
+    coins_of(&config, 0, ROWS, again);
+    ck_assert_mem_eq(part, again, ROWS);
+    ck_assert_int_eq(stat("a/privacy-split", &file), 0);
+    ck_assert_int_eq(file.st_mode & 0777, 0600);
+    ck_assert_int_eq(unlink("a/privacy-split"), 0);
+    coins_of(&config, 0, ROWS, again);
+    ck_assert_mem_ne(part, again, ROWS);
+    config.run.rehearsal = true;
+    coins_of(&config, 1, ROWS, part);
+    ck_assert_int_ne(stat("b", &file), 0);
+}
+END_TEST
+
 /* The parts of a table's silo are its rows, each once, in their order; also of one process alone.
  */
 START_TEST(test_table) {
@@ -413,6 +470,8 @@ int main(void) {
     tcase_add_test(tests, test_small_silos);
     tcase_add_test(tests, test_last_row);
     tcase_add_test(tests, test_plain);
+    tcase_add_test(tests, test_coins);
+    tcase_add_test(tests, test_secret_coins);
     tcase_add_test(tests, test_table);
     tcase_add_loop_test(tests, test_seeds, 0, 2);
     tcase_add_test(tests, test_synthetic);

@@ -1,0 +1,140 @@
+#!/bin/bash
+# Rows that silos hold out under differential privacy: their scores have noise, and cost.
+. "$TESTS/system/library.sh"
+
+# Three clinics.
+rows() {
+    awk -v seed="$1" -v n="$2" 'BEGIN { srand(seed); print "age,bp,ward,died"
+        for (i = 0; i < n; i++) { age = 30 + int(55 * rand())
+            printf "%d,%d,%s,%s\n", age, 100 + int(60 * rand()), i % 3 == 1 ? "east" : "west", rand() < age / 100 ? "yes" : "no" } }'
+}
+for i in 1 2 3; do rows $i 2400 >$i.csv; done
+cat >schema.yaml <<'YAML'
+columns:
+- {name: age, type: integer, range: [0, 120]}
+- {name: bp, type: number, range: [50, 250]}
+- {name: ward, type: category, categories: [east, west], encode: one_hot}
+- {name: died, type: label, categories: [no, yes]}
+YAML
+cat >run.yaml <<'YAML'
+run: {name: scores, rounds: 5}
+data:
+  source: csv
+  silo_tables: [{file: 1.csv}, {file: 2.csv}, {file: 3.csv}]
+  schema: schema.yaml
+  validation_fraction: 0.2
+  test_fraction: 0.3
+evaluate: {every: 2}
+preprocess: {scale: min_max}
+model: {type: logistic}
+train: {learning_rate: 0.5, batch_size: 24, epochs: 0, steps: 10}
+silos: [{directory: own1}, {directory: own2}, {directory: own3}]
+privacy:
+  unit: row
+  clip_norm: 1
+  noise_multiplier: 1.2
+  expected_batch: 24
+  expected_units: 1500
+  evaluation: {noise_multiplier: 3, times: 3}
+  budget: {epsilon: 5, delta: 1.0e-4}
+YAML
+digest() { "$GRANARY" inspect --digest "$1/model.h5"; }
+field() { sed -n "s/^ *\"$2\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$1/manifest.json" | head -1; }
+# Of a release, or all.
+entries() { grep -c "\"entry\":.*\"release\":\"$2" "$1/privacy-ledger"; }
+# The values of a figure, round by round.
+figure() { grep -o "\"$2\":[^,}]*" "$1/metrics.jsonl" | cut -d: -f2; }
+within() { awk -v a="$1" -v b="$2" -v d="$3" 'BEGIN { exit !(a != "" && a != "null" && a - b <= d && b - a <= d) }'; }
+
+# ---- what is told -----------------------------------------------------------------------------------
+check "a run with noised scores" exits 0 on_ranks 2 train run.yaml --run first --quiet
+check "is scored every other round and at the end" equal "$(figure first test_accuracy_error | wc -l) $(figure first validation_loss | tr '\n' ' ' | sed 's/[0-9][0-9.]*/x/g')" "3 null x null x x "
+for i in 1 2 3; do check "silo $i has paid for 5 rounds and 3 evaluations" equal "$(entries own$i round) $(entries own$i evaluation)" "5 3"; done
+check "the manifest counts them" equal "$(field first evaluations) $(field first evaluation_noise_multiplier)" "3 3.0"
+check "in words as well" grep -q 'and 3 evaluations of held-out rows with 3 times as much as a row adds, against everybody' first/manifest.json
+told=$("$GRANARY" privacy epsilon --noise-multiplier "$(field first noise_multiplier_accounted)" --sampling 0.016 --steps 50 --delta 1e-4 --before 3,1,3)
+check "epsilon is the accountant's of both" awk -v m="$(field first epsilon_upper)" -v told="$told" 'BEGIN { while (match(told, /[0-9]+\.[0-9]+/)) { x = substr(told, RSTART, RLENGTH); told = substr(told, RSTART + RLENGTH); if (x - m < 3e-3 && m - x < 3e-3) ok = 1 } exit !ok }'
+check "the plan knows it before" within "$("$GRANARY" privacy plan run.yaml --json | sed -n 's/^ *"epsilon_upper": \([0-9.]*\),*$/\1/p')" "$(field first epsilon_upper)" 1e-3
+# 7200 rows, of which 0.3 are held out by coins (deviation 39), and noise of 9 rows: six of both.
+check "rows are told with noise" within "$(figure first test_rows | tail -1)" 2160 240
+check "which is another each time" test "$(figure first test_rows | grep -v '^0$' | sort -u | wc -l)" -gt 1
+left=$(grep '"event":"releases"' first/events.jsonl | grep -o '"name":"[a-z-]*"' | sort -u | tr '\n' ' ')
+check "nothing else of rows has left" equal "$(echo "$left" | grep -o 'classes-held\|unscored\|silo-scores\|rows"\|auc-bounds\|noised-scores' | tr '\n' ' ')" "noised-scores "
+check "evaluation.json has no count" grep -q '"why": "of rows that silos hold out counts leave with noise alone' first/evaluation.json
+check "nor counts of a confusion matrix" equal "$(sed -n '/"counts"/,/^ }/p' first/evaluation.json | grep -o '[0-9][0-9]*' | sort -u)" 0
+"$GRANARY" releases run.yaml >releases.txt
+check "releases lists them" grep -q noised-scores releases.txt
+check "the split's secret is the silo's own" equal "$(stat -c '%a %s' own1/privacy-split)" "600 32"
+
+# ---- the budget -------------------------------------------------------------------------------------
+check "evaluations alone may not fit" exits 77 on_ranks 2 train run.yaml --run poor --quiet --set privacy.evaluation.noise_multiplier=0.2 --set privacy.evaluation.times=3
+check "and then nothing is charged" equal "$(entries own1 '')" 8
+check "another run" exits 0 on_ranks 3 train run.yaml --run second --quiet
+check "has spent before what the first told" within "$(field second epsilon_before)" "$(field first epsilon_upper)" 2e-3
+check "on rows that are held out as before" equal "$(field first fingerprint)" "$(field second fingerprint)"
+check "a run that stops, and goes on" exits 0 on_ranks 2 train run.yaml --run halves --quiet --set run.rounds=4 --set privacy.budget.epsilon=50
+before=$(entries own2 '')
+check "has one round and one evaluation more" exits 0 on_ranks 2 train run.yaml --run halves --resume --quiet --set run.rounds=5 --set privacy.budget.epsilon=50
+check "which are charged" equal "$(($(entries own2 '') - before))" 2
+
+# ---- the same secrets ---------------------------------------------------------------------------------
+rehearse() { # RANKS RUN MORE...
+    exits 0 on_ranks "$1" train run.yaml --run "$2" --quiet --set run.rehearsal=true --set privacy.budget.epsilon=0 "${@:3}"
+}
+figures() { grep -o '"\(validation\|test\)_[a-z_]*":[^,}]*' "$1/metrics.jsonl" | tr '\n' ' '; }
+for ranks in 1 2 3; do check "rehearsed on $ranks" rehearse $ranks r$ranks; done
+check "figures do not depend on ranks" equal "$(figures r1)" "$(figures r2)"
+check "nor on which silo is where" equal "$(figures r1)" "$(figures r3)"
+check "nearly without noise" rehearse 2 plain --set privacy.evaluation.noise_multiplier=0.05
+check "the model is the same" equal "$(digest r2)" "$(digest plain)"
+for name in validation_loss validation_accuracy test_loss test_accuracy; do
+    check "$name is within five standard errors of that" within "$(figure r2 $name | tail -1)" "$(figure plain $name | tail -1)" \
+        "$(figure r2 ${name}_error | tail -1 | awk '{ print 5 * $1 }')"
+    check "but not the same" test "$(figure r2 $name | tail -1)" != "$(figure plain $name | tail -1)"
+    check "whose standard error is 60 times as small" within "$(figure r2 ${name}_error | tail -1 | awk '{ print $1 / 60 }')" \
+        "$(figure plain ${name}_error | tail -1)" 2e-4
+done
+
+# A row more, with the same secrets: a round's test and validation counts differ by that row at most.
+cp 2.csv two.csv
+rows 9 1 | tail -1 >>2.csv
+check "a row more" rehearse 2 more
+for name in validation_rows test_rows; do
+    check "changes $name by one at most" awk -v a="$(figure r2 $name | tail -1)" -v b="$(figure more $name | tail -1)" 'BEGIN { exit !(a - b <= 1 && b - a <= 1) }'
+done
+cp two.csv 2.csv
+
+# The noise that there is, beside the noise that is told: of 300 evaluations of a model that stands still.
+check "300 evaluations" rehearse 1 many --set run.rounds=300 --set evaluate.every=1 --set privacy.evaluation.times=300 \
+    --set train.learning_rate=1e-9 --set checkpoint.every=300 --set train.steps=1
+spread() { figure many "$1" | awk '{ n++; s += $1; q += $1 * $1 } END { print sqrt(q / n - s * s / n / n) }'; }
+# Of rows: 3 sqrt(3) of each of three silos, 9. The deviation of 300 draws is off by 4 %: five times that.
+check "rows spread as the noise says" within "$(spread test_rows)" 9 1.9
+for name in validation_loss test_loss validation_accuracy test_accuracy; do
+    check "$name spreads as its standard error says" awk -v s="$(spread $name)" -v e="$(figure many ${name}_error | tail -1)" 'BEGIN { exit !(s > 0.8 * e && s < 1.2 * e) }'
+done
+
+# ---- too few ------------------------------------------------------------------------------------------
+check "much noise" rehearse 2 loud --set privacy.evaluation.noise_multiplier=500
+check "leaves no score" equal "$(figure loud test_accuracy | tail -1) $(figure loud test_accuracy_error | tail -1)" "null null"
+
+# ---- early stop ----------------------------------------------------------------------------------------
+check "a run may stop by noised scores" rehearse 2 early --set run.rounds=12 --set privacy.evaluation.times=6 \
+    --set stop.metric=validation_loss --set stop.patience=2 --set train.learning_rate=1e-6
+check "and does" test "$(field early rounds_done)" -lt 12
+
+# ---- what does not go with it ----------------------------------------------------------------------------
+refused() { # SETTING... PATTERN
+    check "refused: $1" exits 78 "$GRANARY" validate run.yaml "${@:2:$#-2}"
+    check "with the reason: ${*: -1}" grep -q "${*: -1}" "$ERR"
+}
+refused "no noise" --set privacy.evaluation.noise_multiplier=0 --set privacy.evaluation.times=0 'data.validation_fraction: found a number above 0, not allowed with privacy.unit row: scores of rows'
+refused times --set privacy.evaluation.times=2 'privacy.evaluation.times: found 2, allowed at least 3: run.rounds is 5 and evaluate.every 2'
+refused never --set evaluate.every=0 'evaluate.every: found 0, allowed at least 1'
+refused "no rows" --set data.validation_fraction=0 --set data.test_fraction=0 'privacy.evaluation.noise_multiplier: found 3, allowed only 0 without data.validation_fraction'
+refused "little noise" --set privacy.evaluation.noise_multiplier=0.01 'privacy.evaluation.noise_multiplier: found 0.01, allowed 0 or 0.05 to 1000'
+refused "only times" --set privacy.evaluation.noise_multiplier=0 'privacy.evaluation.times: found 3, allowed only 0 without'
+refused unit --set privacy.unit=person 'privacy.evaluation.noise_multiplier: found 3, allowed only 0 with privacy.unit person'
+refused none --set privacy.unit=none 'privacy.evaluation.noise_multiplier: found 3, allowed only 0, the default, with privacy.unit none'
+for bad in nan inf -1 0; do refused "loss bound $bad" --set privacy.evaluation.loss_bound=$bad 'privacy.evaluation.loss_bound'; done
+finish
