@@ -22,8 +22,8 @@ struct gr_privacy_plan {
     struct gr_privacy_event round;
     uint64_t sums;   /* noised sums of a round; in each of them a unit may be or not */
     uint64_t rounds; /* run.rounds */
-    enum gr_correlation correlation; /* of the noise of a round's steps */
-    uint32_t bands;                  /* or sums over steps; 0: none */
+    enum gr_correlation correlation;    /* of the noise of a round's steps */
+    uint32_t bands;                     /* or sums over steps; 0: none */
     struct gr_privacy_event evaluation; /* of held-out rows, one; count 0: there is none */
 };
 
