@@ -13,6 +13,11 @@ static gr_status check_config(struct gr_comm *comm, const struct gr_config *conf
     if (config->privacy.unit != GR_PRIVACY_ROW)
         return gr_fail(GR_ERROR_CONFIG, "privacy.unit: found %s, expected row for an audit",
                        gr_privacy_unit_text(config->privacy.unit));
+    if (config->privacy.noise != GR_NOISE_SILO)
+        return gr_fail(GR_ERROR_CONFIG,
+                       "privacy.noise: found %s, expected silo for an audit: steps have no noise "
+                       "of their own",
+                       gr_noise_text(config->privacy.noise));
     if (config->privacy.correlation.type != GR_CORRELATED_NONE)
         return gr_fail(GR_ERROR_CONFIG,
                        "privacy.correlation.type: found another, expected none for an audit: "

@@ -60,6 +60,20 @@ check "and said to fail" says "checks failed: steps do not keep what is promised
 
 check "silos are not rows" exits 78 "$GRANARY" privacy audit "$TOP/configs/fashion-mnist.yaml"
 check "which is said" says "expected row for an audit"
+sed 's/unit: row/&\n  correlation: {type: banded, bands: 2}\n  sampling: fixed/' run.yaml >bands.yaml
+check "correlated noise is not audited" exits 78 "$GRANARY" privacy audit bands.yaml
+check "which is said" says "privacy.correlation.type: found another, expected none"
+cat >shared.yaml <<'YAML'
+run: {name: shared, rounds: 3}
+data: {source: synthetic, silos: 8, synthetic: {features: 20, classes: 4, minimum_rows: 60, maximum_rows: 200, test_rows: 10}}
+model: {type: logistic}
+train: {learning_rate: 0.25, batch_size: 16, epochs: 0, steps: 1}
+aggregation: {grid: public, clip_norm: 1, weight_max: 1, encoding: ring64}
+secure: {aggregation: true}
+privacy: {unit: row, noise: shared, clip_norm: 2, noise_multiplier: 100, expected_batch: 16, expected_units: 130, budget: {delta: 0.001}}
+YAML
+check "noise of all silos together is not audited" exits 78 "$GRANARY" privacy audit shared.yaml
+check "which is said as well" says "privacy.noise: found shared, expected silo for an audit"
 check "no config" exits 64 "$GRANARY" privacy audit
 check "an option of others" exits 64 "$GRANARY" privacy audit run.yaml --steps 3
 check "too few canaries" exits 64 "$GRANARY" privacy audit run.yaml --canaries 9
