@@ -218,6 +218,32 @@ out:
     return status;
 }
 
+/*
+ * Settings by the names that earlier versions had for them: records of their runs, and configs that
+ * were written for them, are read as they were meant.
+ */
+static gr_status rename_settings(struct gr_node *root) {
+    static const struct {
+        const char *section, *was, *is;
+    } renamed[] = {{"train", "clip_norm", "max_gradient_norm"}};
+    gr_status status = GR_OK;
+    for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++) {
+        const char *is = renamed[i].is;
+        const struct gr_node *section =
+            gr_node_child(root, renamed[i].section, strlen(renamed[i].section));
+        struct gr_node *node =
+            section ? gr_node_child(section, renamed[i].was, strlen(renamed[i].was)) : NULL;
+        char *key = NULL;
+        if (!node || gr_node_child(section, is, strlen(is))) continue;
+        GR_TRY(gr_text_format(&key, "%s", is));
+        gr_free(node->key);
+        node->key = key;
+        node->key_length = strlen(key);
+    }
+out:
+    return status;
+}
+
 static gr_status read_text(const char *name, const char *text, size_t length, gr_reader read,
                            void *context) {
     gr_status status;
@@ -226,6 +252,7 @@ static gr_status read_text(const char *name, const char *text, size_t length, gr
     gr_broken_start(&broken, name);
     GR_TRY(check_text(broken.name, text, length));
     GR_TRY(gr_tree_parse(broken.name, NULL, text, length, &root));
+    GR_TRY(rename_settings(root));
     GR_TRY(read(context, root, &broken));
     status = gr_broken_status(&broken);
 out:

@@ -58,8 +58,8 @@ gr_status gr_spending_create(struct gr_federation *f) {
     spending->last_round = UINT32_MAX;
     spending->plan = gr_privacy_plan_of(f->config);
     GR_TRY(gr_privacy_plan_sampler(f->config, f->layout->n_parameters, &spending->plan));
-    GR_TRY(
-        gr_allocate_zero(f->data->n_local, sizeof *spending->ledger, "ledgers", &spending->ledger));
+    GR_TRY(gr_allocate_zero(f->data->n_local, sizeof(struct gr_ledger *), "ledgers",
+                            &spending->ledger));
 out:
     return status;
 }
