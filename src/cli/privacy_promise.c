@@ -120,6 +120,9 @@ static void find_warnings(struct promise *promise) {
              (unsigned long long)promise->fit, (unsigned long long)promise->plan.rounds,
              privacy->budget.on_exhausted == GR_EXHAUSTED_STOP ? "stops after them"
                                                                : "is refused (77)");
+    char *remark = NULL; /* a schema that cannot be read is told by `granary validate` */
+    if (gr_privacy_remark(config, &remark) == GR_OK && remark) warn(promise, "%s", remark);
+    gr_free(remark);
     if (silo && silos < SILOS_FEW)
         warn(promise,
              "with %u silos in a round the noise is far above what they add; with fewer than some "

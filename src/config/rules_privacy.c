@@ -229,6 +229,8 @@ static void check_told(const struct gr_rule_context *r) {
          config->round.sampling == GR_SAMPLING_SIZE},
         {"train.class_weights", "balanced", "rows of a class are counted for it",
          config->train.class_weights != GR_CLASS_WEIGHTS_NONE},
+        {"round.respawn", "true", "a process that takes another's place has no ledger",
+         config->round.respawn},
         {"train.seconds", NULL, "how many steps fit in a time depends on rows",
          config->train.seconds > 0},
         {"strategy.name", config->strategy.name,

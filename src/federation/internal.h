@@ -173,10 +173,12 @@ gr_status gr_spending_create(struct gr_federation *f) GR_CHECKED;
 void gr_spending_free(struct gr_federation *f);
 /*
  * Collective, before the first round of a run or of its resumption. Opens the ledgers of this
- * rank's silos, and finds the rounds that fit their budgets. Errors: GR_ERROR_POLICY: not all do
+ * rank's silos, which must go on from where this run has seen them last, and finds the rounds that
+ * fit their budgets. Errors: GR_ERROR_POLICY: not all do
  * and on_exhausted is refuse, or none does; those of gr_ledger_open.
  */
-gr_status gr_spending_begin(struct gr_federation *f, const char *run_id) GR_CHECKED;
+gr_status gr_spending_begin(struct gr_federation *f, const char *run_id,
+                            const char *run_path) GR_CHECKED;
 /*
  * Not collective. Charges a round of data->local[local] before its update leaves; secret: of which
  * its noise is drawn. Errors: as of gr_ledger_charge; then it must not leave.

@@ -616,7 +616,7 @@ static gr_status set_up_once(void *context) {
     GR_TRY(agree_on_instructions(run));
     GR_TRY(make_federation(run));
     GR_TRY(enter_directory(run));
-    GR_TRY(gr_spending_begin(run->federation, run->id));
+    GR_TRY(gr_spending_begin(run->federation, run->id, run->path));
     GR_TRY(gr_federation_outline(run->federation, &run->opening));
     /* Losses up to here are told by the silos that are missing, later ones by the first round. */
     gr_control_clear_changes(comm);

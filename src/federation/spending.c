@@ -7,10 +7,12 @@
 #include "federation/internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config/privacy_plan.h"
 #include "privacy/budget.h"
@@ -20,9 +22,10 @@ struct gr_spending {
     struct gr_privacy_plan plan;
     struct gr_ledger **ledger; /* n_local; owned; NULL: a silo has none */
     char run[GR_LEDGER_RUN_BYTES];
-    uint32_t last_round; /* that fits the budget of every silo */
-    double before;       /* the most that earlier runs have spent of any silo: epsilon */
-    double total;        /* with the rounds of this run that fit */
+    const char *run_path; /* borrowed */
+    uint32_t last_round;  /* that fits the budget of every silo */
+    double before;        /* the most that earlier runs have spent of any silo: epsilon */
+    double total;         /* with the rounds of this run that fit */
     /* Of sums over silos: one that a loss has ended may be taken again as another. */
     uint64_t fit;                        /* of this rank's silos, from now on */
     uint64_t taken, again;               /* on this run's way; of rounds that had one before */
@@ -94,6 +97,52 @@ static gr_status open_ledger(struct gr_federation *f, size_t local) {
         return gr_fail(GR_ERROR_WRITE, "%s: %s", directory, strerror(errno));
     gr_digest_of(silo->digest, sizeof silo->digest, table);
     return gr_ledger_open(directory, table, &f->spending->ledger[local]);
+}
+
+/* ---- the run's own note of a ledger ---------------------------------------------------------- */
+
+/* In the run's folder for secrets: a silo's folder that was put back to an earlier state as a whole
+ * is found by it when the run goes on. */
+static gr_status path_of_note(const struct gr_federation *f, size_t local, char **out) {
+    return gr_text_format(out, "%s/secrets/ledger-%s", f->spending->run_path,
+                          f->data->local[local].pseudonym);
+}
+
+static gr_status note_seen(const struct gr_federation *f, size_t local) {
+    const struct gr_head head = gr_ledger_head(f->spending->ledger[local]);
+    char *path = NULL, *text = NULL;
+    gr_status status;
+    GR_TRY(path_of_note(f, local, &path));
+    GR_TRY(gr_text_format(&text, "%" PRIu64 " %s\n", head.n, head.hash));
+    status = gr_file_write(path, text, strlen(text));
+out:
+    gr_free(text);
+    gr_free(path);
+    return status;
+}
+
+/* No note is there where the run begins. */
+static gr_status check_seen(const struct gr_federation *f, size_t local) {
+    enum { NOTE_BYTES = 256 };
+    const struct gr_ledger *ledger = f->spending->ledger[local];
+    struct gr_head known = {0};
+    char *path = NULL, *text = NULL;
+    size_t length = 0;
+    gr_status status = GR_OK;
+    _Static_assert(GR_DIGEST_HEX == 65, "the digits of the format below");
+    if (!ledger) return GR_OK;
+    GR_TRY(path_of_note(f, local, &path));
+    const bool noted = access(path, F_OK) == 0;
+    if (noted) GR_TRY(gr_file_read(path, NOTE_BYTES, GR_ERROR_POLICY, &text, &length));
+    if (noted && sscanf(text, "%" SCNu64 " %64[0-9a-f]", &known.n, known.hash) != 2)
+        status = gr_fail(GR_ERROR_POLICY, "%s: found no number and digest of a ledger", path);
+    else if (noted)
+        status = gr_ledger_check(ledger, &known);
+    if (status == GR_OK) status = note_seen(f, local);
+out:
+    gr_free(text);
+    gr_free(path);
+    return status;
 }
 
 static gr_status spent_of(const struct gr_federation *f, size_t local, struct silo_past *out) {
@@ -239,14 +288,17 @@ static gr_status charge_sum(void *context, uint32_t round, const unsigned char *
     return gr_training_charge(f, secret, n);
 }
 
-gr_status gr_spending_begin(struct gr_federation *f, const char *run_id) {
+gr_status gr_spending_begin(struct gr_federation *f, const char *run_id, const char *run_path) {
     gr_status status = GR_OK, mine = GR_OK;
     struct outlook all = {.rounds = UINT64_MAX, .sums = UINT64_MAX};
     if (!f->spending) return GR_OK;
     snprintf(f->spending->run, sizeof f->spending->run, "%s", run_id);
     gr_door_set_charge(gr_cohort_door(f->cohort), (struct gr_door_charge){charge_sum, f});
-    for (size_t i = 0; i < f->data->n_local && mine == GR_OK && charges(f); i++)
+    f->spending->run_path = run_path;
+    for (size_t i = 0; i < f->data->n_local && mine == GR_OK && charges(f); i++) {
         mine = open_ledger(f, i);
+        if (mine == GR_OK) mine = check_seen(f, i);
+    }
     if (mine == GR_OK) mine = find_all_rounds(f, &all);
     GR_TRY(gr_comm_agree(f->comm, mine));
     f->spending->fit = all.sums;
@@ -282,7 +334,8 @@ static gr_status charge(struct gr_federation *f, size_t local, uint32_t round,
     }
     snprintf(entry.run, sizeof entry.run, "%s", spending->run);
     gr_digest_of(secret, n_secret, entry.binding);
-    return gr_ledger_charge(spending->ledger[local], &entry);
+    const gr_status status = gr_ledger_charge(spending->ledger[local], &entry);
+    return status == GR_OK ? note_seen(f, local) : status;
 }
 
 gr_status gr_spending_charge(struct gr_federation *f, size_t local, uint32_t round,

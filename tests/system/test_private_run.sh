@@ -84,6 +84,10 @@ mv 2.csv two.csv
 rows 9 240 >2.csv
 check "or is of another table" exits 77 on_ranks 2 train run.yaml --run cut --quiet --set privacy.budget.epsilon=50
 mv two.csv 2.csv
+cp -r own2 earlier
+check "a run goes on later" exits 0 on_ranks 2 train run.yaml --run later --quiet --set privacy.budget.epsilon=50
+rm -r own2; mv earlier own2
+check "a folder that was put back as a whole is older than the run" exits 77 on_ranks 2 train run.yaml --run later --resume --quiet --set run.rounds=4 --set privacy.budget.epsilon=50
 check "as it was it goes on" exits 0 on_ranks 2 train run.yaml --run whole --quiet --set privacy.budget.epsilon=50
 check "and is charged" equal "$(entries own2)" $((before + 3))
 check "a silo with a table needs a folder" exits 78 on_ranks 2 train run.yaml --run none --quiet --set 'silos=[]'
@@ -135,6 +139,7 @@ refused validation --set data.validation_fraction=0.2 'data.validation_fraction:
 refused test --set data.test_fraction=0.2 'data.test_fraction'
 refused classes --set train.class_weights=balanced 'train.class_weights: found balanced'
 refused time --set train.seconds=3 'train.seconds'
+refused respawn --set round.respawn=true 'round.respawn: found true, not allowed'
 refused silos --set evaluate.per_silo=true 'evaluate.per_silo'
 refused sizes --set round.sampling=size --set round.share_sizes=true --set round.participants=2 'round.sampling: found size'
 refused fedsgd --set strategy.name=fedsgd 'strategy.name: found fedsgd'
