@@ -349,8 +349,8 @@ const char *gr_release_secure_text(enum gr_release_secure secure) {
 
 const char *gr_release_private_text(enum gr_release_private hidden) {
     static const char *const text[] = {
-        [GR_PRIVATE_AS_IT_IS] = "as it is: it follows from config, schema or what was noised, or "
-                                "is of no silo's row",
+        [GR_PRIVATE_AS_IT_IS] = ("as it is: it follows from config, schema or what was noised, or "
+                                 "is of no silo's row"),
         [GR_PRIVATE_NOISED] = "noised, and charged to the ledger",
         [GR_PRIVATE_PUBLIC] = "not told: public numbers stand in its place, or zeros",
         [GR_PRIVATE_REFUSED] = "refused: it does not leave"};

@@ -27,8 +27,8 @@ static const char *neighbours_of(const struct gr_privacy_config *privacy) {
 static const char *against_whom(const struct gr_privacy_config *privacy) {
     static const char *const text[] = {
         [GR_NOISE_SILO] = "everybody outside of its silo",
-        [GR_NOISE_SHARED] = "everybody outside of its silo, as long as no more parties work "
-                            "together than secure.colluding",
+        [GR_NOISE_SHARED] = ("everybody outside of its silo, as long as no more parties work "
+                             "together than secure.colluding"),
         [GR_NOISE_ROOT] = "everybody but rank 0, which adds the noise and is trusted"};
     return text[privacy->noise];
 }
@@ -53,7 +53,7 @@ static gr_status write_promise(const struct gr_config *config,
         "after %u rounds, %llu noised sums of each silo, by discrete Gaussian noise of %g times "
         "the clip norm %g (accounted for as %.4g)%s, against %s.%s",
         unit_of(privacy), neighbours_of(privacy), account->upper, account->lower,
-        privacy->budget.delta, account->rounds, (unsigned long long)(account->rounds * plan->sums),
+        privacy->budget.delta, account->rounds, (unsigned long long)account->rounds * plan->sums,
         privacy->noise_multiplier, privacy->clip_norm, plan->round.noise_multiplier, scores,
         against_whom(privacy), before);
 }

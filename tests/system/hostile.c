@@ -89,7 +89,7 @@ static bool fail_all(struct letter *l) {
 }
 /* The sum of the weights: rows; weight and steps in four words each; silos; failures; the way of
  * the coordinator's choice; nanoseconds. */
-enum { EXAMPLES = 0, WEIGHT = 1, MEMBERS = 9, FAILED = 10, BETWEEN = 11, N_SUMS = 13 };
+enum { EXAMPLES = 0, WEIGHT = 2, MEMBERS = 10, FAILED = 11, BETWEEN = 12, N_SUMS = 14 };
 static bool put_sum(struct letter *l, size_t at, int64_t value) {
     if (l->head.kind != DATA || l->head.tag % 32 != TAG_UP || l->n != N_SUMS * sizeof value)
         return false;

@@ -35,6 +35,8 @@ reduced() {
     heart-disease) echo "--set run.rounds=6" ;;
     hospital | hospital-embedding) echo "--set run.rounds=4" ;;
     poisson) ;;
+    # As a rehearsal: else its noise is another in each run.
+    private) echo "$IDX --set run.rounds=2 --set run.rehearsal=true" ;;
     # Without its faults: with them tests/faults/test_rehearsal.sh runs it.
     rehearsal) echo "--set run.rounds=3 --set train.steps=20 --set faults=[]" ;;
     secure) echo "--set run.rounds=4" ;;

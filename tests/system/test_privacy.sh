@@ -39,7 +39,7 @@ check "and the same numbers" grep -qF " $high " "$OUT"
 
 check "needs a word" exits 64 "$GRANARY" privacy
 check "needs a word it knows" exits 64 "$GRANARY" privacy sum $steps
-check "and names those" says "expected epsilon, noise, table, plan or ledger"
+check "and names those" says "expected epsilon, noise, table, plan, ledger or audit"
 check "needs delta" exits 64 "$GRANARY" privacy epsilon --noise-multiplier 1 --steps 3
 check "and says so" says "--delta is missing"
 check "does not take what it finds" exits 64 "$GRANARY" privacy noise --epsilon 1 --noise-multiplier 2 $steps

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# quick
 # granary privacy audit: its checks pass on a silo's own table, nothing is written or charged, and a
 # command whose noise is wrong is found by its own audit.
 . "$TESTS/system/library.sh"

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# quick
 # granary privacy plan: what a config promises and costs; the same numbers as `privacy epsilon` has
 # for the same steps; what it warns of and refuses.
 . "$(dirname "$0")/library.sh"

@@ -5,6 +5,8 @@
  * form of Gaussian sums; and figures that others have published with their programs: Opacus'
  * accountants_test.py, and rdp_privacy_accountant_test.py and pld_privacy_accountant_test.py of
  * Google's dp_accounting.
+ *
+ * slow: losses of many steps are composed.
  */
 #include "privacy/accounting.h"
 

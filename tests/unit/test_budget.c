@@ -2,6 +2,8 @@
 /*
  * Budgets: the quick bound is one, and as quick as a round needs; the rounds that fit do, and a few
  * more would not.
+ *
+ * slow: privacy losses are composed for hundreds of numbers of rounds.
  */
 #include "privacy/budget.h"
 

@@ -4,6 +4,8 @@
  * column by column; the bounds of distance against sums; samples of both samplers against the
  * distribution and each other; the same bits for a seed. 10^6 samples each; test_noise_tails has
  * more.
+ *
+ * slow: millions of samples are drawn for moments.
  */
 #include "privacy/noise.h"
 

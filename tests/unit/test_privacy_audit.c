@@ -4,6 +4,8 @@
  * planted bugs are found. Bugs are in functions that the linker puts in the place of the true ones
  * (--wrap, in the Makefile), so that audit and training alike run into them. The bound is checked
  * against sums of exact binomial probabilities, worked out apart.
+ *
+ * slow: 110 audits train.
  */
 #include "scratch.h"
 

@@ -3,6 +3,8 @@
  * Private steps against closed forms: the binomial number of rows in a step, the variance of the
  * noise, the clipped sum taken one row at a time in double precision, and how far one row moves a
  * sum when all secrets stay.
+ *
+ * slow: noise is drawn for moments.
  */
 #include "scratch.h"
 

@@ -138,7 +138,7 @@ static const struct {
      "s.yaml:13: run.rounds: found 0, allowed a whole number from 1 to 10000000\n"
      "s.yaml:16: train.mometum: found an unknown key, allowed optimizer, learning_rate, schedule, "
      "momentum, "
-     "beta1, beta2, epsilon, weight_decay, decay_biases, state, clip_norm, proximal_mu, "
+     "beta1, beta2, epsilon, weight_decay, decay_biases, state, max_gradient_norm, proximal_mu, "
      "class_weights, "
      "batch_size, epochs, steps, seconds; nearest is train.momentum\n"
      "s.yaml:14: data.limit: found 5, allowed only 0, the default, with data.silo_tables\n"
