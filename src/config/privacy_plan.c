@@ -20,6 +20,15 @@ static uint64_t divide_up(uint64_t a, uint64_t b) {
     return a / b + (a % b > 0);
 }
 
+uint64_t gr_privacy_pass(const struct gr_privacy_config *privacy) {
+    return divide_up(privacy->expected_units, privacy->expected_batch);
+}
+
+uint64_t gr_privacy_steps(const struct gr_privacy_config *privacy,
+                          const struct gr_train_config *train) {
+    return train->steps > 0 ? train->steps : train->epochs * gr_privacy_pass(privacy);
+}
+
 /* Whether the noise of a step is in the sum over silos alone. */
 static bool shares_noise(const struct gr_config *config) {
     return config->privacy.noise == GR_NOISE_SHARED;
@@ -29,9 +38,9 @@ static bool shares_noise(const struct gr_config *config) {
  * a draw a unit is once in each pass that the round begins. */
 static void plan_steps(const struct gr_config *config, struct gr_privacy_plan *plan) {
     const struct gr_privacy_config *privacy = &config->privacy;
-    const uint64_t pass = divide_up(privacy->expected_units, privacy->expected_batch);
+    const uint64_t pass = gr_privacy_pass(privacy);
     const bool fixed = privacy->sampling == GR_PRIVATE_SAMPLING_FIXED;
-    plan->sums = config->train.steps > 0 ? config->train.steps : config->train.epochs * pass;
+    plan->sums = gr_privacy_steps(privacy, &config->train);
     plan->round.count = fixed ? divide_up(plan->sums, pass) : plan->sums;
     plan->round.noise_multiplier /=
         shares_noise(config) ? GR_PRIVATE_SHARED_SENSITIVITY * GR_PRIVATE_SILO_SENSITIVITY
@@ -43,7 +52,7 @@ static void plan_steps(const struct gr_config *config, struct gr_privacy_plan *p
 
 gr_status gr_privacy_correlation(const struct gr_privacy_config *privacy,
                                  struct gr_correlation_matrix *out) {
-    const uint64_t pass = divide_up(privacy->expected_units, privacy->expected_batch);
+    const uint64_t pass = gr_privacy_pass(privacy);
     const uint32_t steps =
         pass < GR_CORRELATION_STEPS_MAX ? (uint32_t)pass : GR_CORRELATION_STEPS_MAX;
     const struct gr_participation_limits one_pass = {steps, steps, 1};
@@ -59,7 +68,7 @@ gr_status gr_privacy_correlation(const struct gr_privacy_config *privacy,
  */
 static void plan_correlation(const struct gr_config *config, struct gr_privacy_plan *plan) {
     const struct gr_privacy_config *privacy = &config->privacy;
-    const uint64_t pass = divide_up(privacy->expected_units, privacy->expected_batch);
+    const uint64_t pass = gr_privacy_pass(privacy);
     const uint32_t sums = (uint32_t)plan->sums;
     struct gr_correlation_matrix matrix;
     const struct gr_participation_limits limits = {

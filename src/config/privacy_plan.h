@@ -55,4 +55,10 @@ double gr_privacy_tally_noise(const struct gr_config *config);
 gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_parameters,
                                   struct gr_privacy_plan *plan) GR_CHECKED;
 
+/* Not collective. Private steps of a pass, in which each unit is once; and of a round, by the
+ * config alone: train.steps, or train.epochs passes. Trainers take as many as are accounted for. */
+uint64_t gr_privacy_pass(const struct gr_privacy_config *privacy);
+uint64_t gr_privacy_steps(const struct gr_privacy_config *privacy,
+                          const struct gr_train_config *train);
+
 #endif

@@ -47,12 +47,6 @@ struct passing {
     size_t n_units;
 };
 
-/* Steps in which each unit is once: so many that a step has expected_batch of them in the mean. */
-static uint32_t steps_of_pass(const struct gr_privacy_config *config) {
-    return (uint32_t)(((uint64_t)config->expected_units + config->expected_batch - 1) /
-                      config->expected_batch);
-}
-
 /* expected_batch / expected_units in units of 2^-64, rounded up; 0 for 1. */
 static uint64_t inclusion_of(const struct gr_privacy_config *config) {
     __extension__ typedef unsigned __int128 wide;
@@ -91,7 +85,7 @@ gr_status gr_private_steps_create(const struct gr_privacy_config *config, struct
     steps->model = model;
     steps->size = layout->size;
     steps->inclusion = inclusion_of(config);
-    steps->pass_steps = steps_of_pass(config);
+    steps->pass_steps = (uint32_t)gr_privacy_pass(config);
     steps->n_groups = (config->expected_batch + GR_PRIVATE_GROUP_ROWS - 1) / GR_PRIVATE_GROUP_ROWS;
     GR_TRY(create_noise(steps));
     GR_TRY(gr_allocate(steps->size, sizeof *steps->sum, "a noised sum", &steps->sum));
@@ -139,7 +133,7 @@ bool gr_private_steps_are_shared(const struct gr_private_steps *steps) {
 
 uint64_t gr_private_steps_of_round(const struct gr_private_steps *steps,
                                    const struct gr_train_config *train) {
-    return train->steps > 0 ? train->steps : (uint64_t)train->epochs * steps->pass_steps;
+    return gr_privacy_steps(&steps->config, train);
 }
 
 void gr_private_steps_start(struct gr_private_steps *steps, const unsigned char *secret) {
