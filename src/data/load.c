@@ -309,54 +309,127 @@ out:
     return status;
 }
 
-/* One table of its own for a silo. What it brings counts only when all of it is well. */
-static gr_status read_silo(struct load *l, size_t i) {
-    uint32_t id = l->share->silos[i];
-    const struct gr_data_config *config = &l->config->data;
-    struct gr_reader reader = {0};
+/*
+ * The rows of a silo's own table that may be used, and their places in it; NULL: all. The table is
+ * opened once more where rows are to be passed over, and has to have as many rows as before.
+ */
+static gr_status list_fit(const struct gr_reader *reader, size_t *n, uint32_t **row) {
+    const struct gr_unfit_rows *unfit = reader->unfit;
+    const size_t all = *n;
+    *row = NULL;
+    if (!unfit || unfit->n == 0) return GR_OK;
+    gr_status status = gr_allocate(all, sizeof **row, "a reading plan", row);
+    if (status != GR_OK) return status;
+    *n = 0;
+    for (size_t i = 0; i < all; i++)
+        if (!unfit->unfit[i]) (*row)[(*n)++] = (uint32_t)i;
+    return GR_OK;
+}
+
+/* For a table that is read for the first time, or again. */
+static gr_status expect_unfit(struct gr_reader *reader, struct gr_unfit_rows *unfit) {
+    const size_t n = reader->shape.shape[0];
+    if (!(reader->asks & GR_ASK_DROPS)) return GR_OK;
+    reader->unfit = unfit;
+    if (unfit->unfit)
+        return n == unfit->n_rows ? GR_OK
+                                  : gr_fail(GR_ERROR_DATA, "%s: it has changed while it was read",
+                                            gr_reader_features_path(reader));
+    unfit->n_rows = n;
+    return gr_allocate_zero(n, 1, "rows", &unfit->unfit);
+}
+
+static void release_parts(struct gr_silo *silo) {
+    gr_rows_release(&silo->train);
+    gr_rows_release(&silo->validation);
+    gr_rows_release(&silo->test);
+}
+
+/* The silo's rows but those that are known as unfit; more of these may be found on the way. */
+static gr_status read_fit(struct load *l, size_t i, struct gr_reader *reader,
+                          const struct answers *answers) {
+    struct gr_silo *silo = &l->data->local[i];
     struct gr_pick *picks = NULL;
-    struct answers answers = {0};
-    uint32_t *groups = NULL, n_groups = 0;
+    uint32_t *row = NULL, *groups = NULL, n_groups = 0;
+    size_t n = reader->shape.shape[0];
+    gr_status status;
+    if (reader->asks & GR_ASK_GROUPS)
+        GR_TRY(gr_reader_groups(reader, reader->columns, NULL, n, &groups, &n_groups));
+    GR_TRY(list_fit(reader, &n, &row));
+    GR_TRY(gr_allocate(n, sizeof *picks, "a reading plan", &picks));
+    GR_TRY(plan_silo(l, l->share->silos[i], row, n, answers, &reader->shape, silo, picks));
+    GR_TRY(gr_reader_rows(reader, picks, n));
+    if (groups) GR_TRY(gr_persons_create(groups, n_groups, row, n, &silo->train.persons));
+out:
+    gr_free(groups);
+    gr_free(row);
+    gr_free(picks);
+    return status;
+}
+
+/* What a silo brings counts only when all of it is well. */
+static gr_status take_silo(struct load *l, size_t i, struct gr_reader *reader, uint32_t n_classes) {
+    struct gr_silo *silo = &l->data->local[i];
+    struct gr_unfit_rows *unfit = reader->unfit;
     char pseudonym[24];
     gr_status status;
-    GR_TRY(gr_reader_open(config, &config->silo_tables[id], asks_of(l->config, true), &reader));
-    size_t n = reader.shape.shape[0];
-    GR_TRY(read_answers(l, &reader, n, &answers));
-    GR_TRY(check_answers(l, &reader, n, &answers));
-    GR_TRY(gr_allocate(n, sizeof *picks, "a reading plan", &picks));
-    GR_TRY(plan_silo(l, id, NULL, n, &answers, &reader.shape, &l->data->local[i], picks));
-    GR_TRY(gr_reader_rows(&reader, picks, n));
-    if (reader.asks & GR_ASK_GROUPS) {
-        GR_TRY(gr_reader_groups(&reader, reader.columns, NULL, n, &groups, &n_groups));
-        GR_TRY(gr_persons_create(groups, n_groups, NULL, n, &l->data->local[i].train.persons));
-    }
-    GR_TRY(join_table(l, &reader, answers.n_classes));
-    add_found(l->data, i, &reader);
-    gr_silo_pseudonym(id, pseudonym);
-    GR_TRY(add_guessed(l->data, &reader, pseudonym));
-    l->data->local[i].columns = reader.columns;
-    l->data->local[i].n_dropped = reader.n_dropped;
-    l->data->local[i].first_dropped = reader.first_dropped;
-    reader.columns = NULL;
-    reader.first_dropped = NULL;
+    GR_TRY(join_table(l, reader, n_classes));
+    add_found(l->data, i, reader);
+    gr_silo_pseudonym(l->share->silos[i], pseudonym);
+    GR_TRY(add_guessed(l->data, reader, pseudonym));
+    silo->columns = reader->columns;
+    reader->columns = NULL;
+    char **first = reader->first_dropped || !unfit ? &reader->first_dropped : &unfit->first;
+    silo->n_dropped = reader->n_dropped + (unfit ? unfit->n : 0);
+    silo->first_dropped = *first;
+    *first = NULL;
+out:
+    return status;
+}
+
+/*
+ * One table of its own for a silo. Where rows are hidden, those that cannot be used are passed
+ * over: if some are found only as features are read, all is read once more without them, so that a
+ * silo is as if they had never been there. *again: it is to be.
+ */
+static gr_status read_silo(struct load *l, size_t i, struct gr_unfit_rows *unfit, bool *again) {
+    const struct gr_data_config *config = &l->config->data;
+    struct gr_reader reader = {0};
+    struct answers answers = {0};
+    gr_status status;
+    *again = false;
+    GR_TRY(gr_reader_open(config, &config->silo_tables[l->share->silos[i]],
+                          asks_of(l->config, true), &reader));
+    GR_TRY(expect_unfit(&reader, unfit));
+    GR_TRY(read_answers(l, &reader, reader.shape.shape[0], &answers));
+    GR_TRY(check_answers(l, &reader, reader.shape.shape[0], &answers));
+    const size_t known = unfit->n;
+    GR_TRY(read_fit(l, i, &reader, &answers));
+    *again = unfit->n > known;
+    if (*again)
+        release_parts(&l->data->local[i]);
+    else
+        GR_TRY(take_silo(l, i, &reader, answers.n_classes));
 out:
     l->data->local[i].misfit = reader.misfit;
     release_answers(&answers);
-    gr_free(groups);
-    gr_free(picks);
     gr_reader_close(&reader);
     return status;
 }
 
 static gr_status load_silo(struct load *l, size_t i) {
     struct gr_silo *silo = &l->data->local[i];
-    silo->unusable = read_silo(l, i);
+    struct gr_unfit_rows unfit = {0};
+    bool again = false;
+    do
+        silo->unusable = read_silo(l, i, &unfit, &again);
+    while (silo->unusable == GR_OK && again);
+    gr_free(unfit.unfit);
+    gr_free(unfit.first);
     if (silo->unusable == GR_OK || silo->unusable == GR_LOST) return silo->unusable;
     silo->id = l->share->silos[i];
     gr_silo_pseudonym(silo->id, silo->pseudonym);
-    gr_rows_release(&silo->train);
-    gr_rows_release(&silo->validation);
-    gr_rows_release(&silo->test);
+    release_parts(silo);
     return gr_text_format(&silo->why, "%s", gr_message());
 }
 

@@ -267,6 +267,29 @@ void gr_reader_close(struct gr_reader *reader) {
     *reader = (struct gr_reader){0};
 }
 
+/* ---- rows that cannot be used -----------------------------------------------------------------
+ */
+
+/* Whether row `row` is passed over without another word. The message of the first is enough, and of
+ * a CSV file it takes a pass over it. */
+static bool passes_over(struct gr_reader *reader, size_t row) {
+    struct gr_unfit_rows *unfit = reader->unfit;
+    if (!unfit || !unfit->first) return false;
+    unfit->n += !unfit->unfit[row];
+    unfit->unfit[row] = 1;
+    return true;
+}
+
+/* After the message of why a row cannot be used: it is the first that is passed over, or the table
+ * is refused. */
+static gr_status pass_over(struct gr_reader *reader, size_t row, gr_status why) {
+    struct gr_unfit_rows *unfit = reader->unfit;
+    if (!unfit || why != GR_ERROR_DATA) return why;
+    const gr_status status = gr_text_format(&unfit->first, "%s", gr_message());
+    if (status == GR_OK) (void)passes_over(reader, row);
+    return status;
+}
+
 /* So many labels, checked; *largest: of those seen so far. Signs of life are given once a window,
  * here and in gr_reader_rows. */
 static gr_status read_labels(struct gr_reader *reader, size_t first, size_t n, int32_t *labels,
@@ -276,10 +299,13 @@ static gr_status read_labels(struct gr_reader *reader, size_t first, size_t n, i
     gr_status status = gr_alive();
     if (status == GR_OK) status = reader->operations->labels(reader, first, n, labels);
     for (size_t i = 0; status == GR_OK && i < n; i++) {
-        if (labels[i] < 0 || labels[i] >= limit)
-            return gr_fail(GR_ERROR_DATA, "%s: row %zu: label %d, expected 0 to %d",
-                           gr_reader_labels_path(reader), first + i, labels[i], limit - 1);
-        if (labels[i] > *largest) *largest = labels[i];
+        if (labels[i] >= 0 && labels[i] < limit) {
+            if (labels[i] > *largest) *largest = labels[i];
+        } else if (!passes_over(reader, first + i)) {
+            status = gr_fail(GR_ERROR_DATA, "%s: row %zu: label %d, expected 0 to %d",
+                             gr_reader_labels_path(reader), first + i, labels[i], limit - 1);
+            status = pass_over(reader, first + i, status);
+        }
     }
     return status;
 }
@@ -325,10 +351,10 @@ gr_status gr_reader_targets(struct gr_reader *reader, size_t n, float **out) {
     for (size_t first = 0; first < n; first += GR_LABEL_WINDOW)
         GR_TRY(reader->operations->targets(reader, first, window_of(first, n), targets + first));
     for (size_t i = 0; i < n; i++) {
-        if (__builtin_isfinite(targets[i])) continue;
+        if (__builtin_isfinite(targets[i]) || passes_over(reader, i)) continue;
         status = gr_fail(GR_ERROR_DATA, "%s: row %zu: its target is not a finite number",
                          gr_reader_labels_path(reader), i);
-        goto out;
+        GR_TRY(pass_over(reader, i, status));
     }
     *out = targets;
     targets = NULL;
@@ -397,13 +423,14 @@ gr_status gr_reader_terms(struct gr_reader *reader, enum gr_term term, size_t n,
     for (size_t first = 0; first < n; first += GR_LABEL_WINDOW)
         GR_TRY(reader->operations->terms(reader, term, first, window_of(first, n), values + first));
     for (size_t i = 0; i < n; i++) {
-        if (!is_term(weight, range, values[i])) {
-            status = refuse_term(reader, i, column, weight, range);
-            goto out;
+        if (is_term(weight, range, values[i])) {
+            if (values[i] > largest) largest = values[i];
+        } else if (!passes_over(reader, i)) {
+            GR_TRY(pass_over(reader, i, refuse_term(reader, i, column, weight, range)));
         }
-        if (values[i] > largest) largest = values[i];
     }
-    if (weight && !(largest > 0)) {
+    /* One row more or less, where rows are hidden, may not decide whether its table can be used. */
+    if (weight && !(largest > 0) && !reader->unfit) {
         status = gr_fail(GR_ERROR_DATA, "%s: all weights are 0, expected some above 0",
                          gr_reader_features_path(reader));
         goto out;
@@ -419,18 +446,21 @@ gr_status gr_reader_check(struct gr_reader *reader, const struct gr_domain *doma
                           const int32_t *labels, const float *targets) {
     const struct gr_columns *columns = reader->columns;
     char expected[96];
-    for (size_t i = 0; !domain->labels && targets && i < n; i++)
-        if (!((double)targets[i] >= domain->least))
-            return gr_reader_refuse(reader, i, columns ? columns->target : -1, domain->found,
-                                    domain->expected);
-    if (!domain->labels || domain->n_classes == 0) return GR_OK;
+    gr_status status = GR_OK;
+    for (size_t i = 0; !domain->labels && targets && i < n && status == GR_OK; i++)
+        if (!((double)targets[i] >= domain->least) && !passes_over(reader, i))
+            status = pass_over(reader, i,
+                               gr_reader_refuse(reader, i, columns ? columns->target : -1,
+                                                domain->found, domain->expected));
+    if (status != GR_OK || !domain->labels || domain->n_classes == 0) return status;
     snprintf(expected, sizeof expected, "0 to %u (the model has %u classes)", domain->n_classes - 1,
              domain->n_classes);
-    for (size_t i = 0; i < n; i++)
-        if ((uint32_t)labels[i] >= domain->n_classes)
-            return gr_reader_refuse(reader, i, columns ? columns->label : -1, domain->found,
-                                    expected);
-    return GR_OK;
+    for (size_t i = 0; i < n && status == GR_OK; i++)
+        if ((uint32_t)labels[i] >= domain->n_classes && !passes_over(reader, i))
+            status = pass_over(reader, i,
+                               gr_reader_refuse(reader, i, columns ? columns->label : -1,
+                                                domain->found, expected));
+    return status;
 }
 
 /* Without a branch in the loop, so that it is as fast as the copy before it. */
@@ -446,16 +476,18 @@ static bool all_finite(const float *values, size_t n) {
 
 /* NaN is a value that is missing, where the columns say what becomes of it. A CSV file has been
  * looked at cell by cell. */
-static gr_status check_finite(const struct gr_reader *reader, size_t row, const float *values,
-                              size_t n) {
+static gr_status check_finite(struct gr_reader *reader, size_t row, const float *values, size_t n) {
     if (reader->operations == &gr_csv_operations || all_finite(values, n)) return GR_OK;
     for (size_t i = 0; i < n; i++) {
         const bool nan = __builtin_isnan(values[i]);
         if (__builtin_isfinite(values[i]) || (nan && reader->may_lack && reader->may_lack[i]))
             continue;
-        return gr_fail(GR_ERROR_DATA, "%s: row %zu, column %zu: %s, expected a finite number",
-                       gr_reader_features_path(reader), row, i,
-                       nan ? "NaN" : "an infinity, or a number beyond float32");
+        if (passes_over(reader, row)) return GR_OK;
+        return pass_over(reader, row,
+                         gr_fail(GR_ERROR_DATA,
+                                 "%s: row %zu, column %zu: %s, expected a finite number",
+                                 gr_reader_features_path(reader), row, i,
+                                 nan ? "NaN" : "an infinity, or a number beyond float32"));
     }
     return GR_OK;
 }

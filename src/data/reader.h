@@ -44,6 +44,14 @@ struct gr_table_shape {
     size_t row_bytes;     /* follows from shape and element */
 };
 
+/* Rows of a table that cannot be used and are passed over. Zeroed is none. */
+struct gr_unfit_rows {
+    size_t n_rows;  /* of the table */
+    uint8_t *unfit; /* n_rows; 1: passed over; owned, with gr_free */
+    size_t n;       /* of them */
+    char *first;    /* why the first one was; NULL: there is none; owned, with gr_free */
+};
+
 struct gr_reader;
 
 struct gr_reader_operations {
@@ -84,7 +92,9 @@ struct gr_reader {
     uint8_t *may_lack;                 /* hdf5 with columns: values that may be NaN; owned */
     struct gr_found *found;            /* csv: of each column; owned */
     struct gr_passed_over passed_over; /* csv: in this file */
-    size_t n_dropped;                  /* GR_ASK_DROPS: rows left out, */
+    struct gr_unfit_rows *unfit;       /* rows are passed over, and noted here; NULL: refused;
+                                          borrowed; set by the caller, after opening */
+    size_t n_dropped;                  /* GR_ASK_DROPS: rows left out as the file was read, */
     char *first_dropped;               /* and why the first one was; NULL: none; owned */
     struct gr_found *imported;         /* hdf5: what an import found of each column; NULL; owned */
     char *guessed; /* csv without a schema: a line of each column, for its owner; owned */

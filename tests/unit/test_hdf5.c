@@ -248,6 +248,67 @@ START_TEST(column_of_targets) {
 }
 END_TEST
 
+/* A table of four rows that cannot be used: values, weights and labels in all their ways. */
+static void put_unfit(const char *path) {
+    const hsize_t shape[] = {ROWS, WIDTH};
+    static float values[ROWS][WIDTH], weights[ROWS];
+    static int labels[ROWS];
+    hid_t file = create(path, 0);
+    for (size_t i = 0; i < ROWS; i++) {
+        for (size_t j = 0; j < WIDTH; j++)
+            values[i][j] = value_of(i, j);
+        labels[i] = label_of(i);
+        weights[i] = 0;
+    }
+    labels[0] = -1;
+    labels[20] = 4;
+    values[20][3] = NAN;
+    values[30][5] = INFINITY;
+    values[31][0] = NAN;
+    weights[39] = NAN;
+    put_dataset(file, "features", &(struct form){0}, 2, shape, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT,
+                values);
+    put_dataset(file, "labels", &(struct form){0}, 1, shape, H5T_STD_I32LE, H5T_NATIVE_INT, labels);
+    put_dataset(file, "weights", &(struct form){0}, 1, shape, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT,
+                weights);
+    H5Fclose(file);
+}
+
+/* Where rows are hidden a silo with rows that cannot be used is as one without them. */
+START_TEST(unfit_rows_do_not_show) {
+    static char path[] = "unfit.h5";
+    static const size_t fit[] = {1, 19, 21, 29, 32, 38}; /* from and up to */
+    struct gr_config config = hdf5_config();
+    struct gr_table_config table = {.file = path};
+    struct gr_data *data;
+    float values[WIDTH];
+    int32_t label;
+    size_t n = 0;
+    put_unfit(path);
+    config.data.silo_tables = &table;
+    config.data.silo_tables_count = 1;
+    config.model.classes = 4;
+    CHECK_OK(load_all(&config, 1, &data));
+    ck_assert_int_eq(data->local[0].unusable, GR_ERROR_DATA);
+    gr_data_free(data);
+    config.privacy.unit = GR_PRIVACY_ROW;
+    CHECK_OK(load_all(&config, 1, &data));
+    ck_assert_int_eq(data->local[0].unusable, GR_OK);
+    ck_assert_uint_eq(data->local[0].n_dropped, 5);
+    ck_assert_str_eq(data->local[0].first_dropped,
+                     "unfit.h5: row 0: label -1, expected 0 to 65534");
+    for (size_t k = 0; k < 6; k += 2)
+        for (size_t i = fit[k]; i <= fit[k + 1]; i++, n++) {
+            gr_rows_gather(&data->local[0].train, NULL, n, 1, values, &label, NULL);
+            ck_assert_int_eq(label, label_of(i));
+            for (size_t j = 0; j < WIDTH; j++)
+                ck_assert(values[j] == value_of(i, j));
+        }
+    ck_assert_uint_eq(data->local[0].train.n_rows, n);
+    gr_data_free(data);
+}
+END_TEST
+
 /* Many windows, a chunk that is no divisor of the rows, and silos that own scattered rows. */
 START_TEST(many_windows) {
     struct form form = {.rows = 30000, .chunk = 701, .filters = 2};
@@ -650,6 +711,7 @@ int main(void) {
     tcase_add_test(tests, forms_allowed);
     tcase_add_test(tests, bools);
     tcase_add_test(tests, column_of_targets);
+    tcase_add_test(tests, unfit_rows_do_not_show);
     tcase_add_test(tests, many_windows);
     tcase_add_test(tests, attributes);
     tcase_add_test(tests, forms_refused);
