@@ -205,8 +205,9 @@ void gr_noised_free(struct gr_noised_scores *noised);
 void gr_noised_forget(struct gr_noised_scores *noised);
 /* Not collective, and the same on all ranks. Whether a round's model is scored so. */
 bool gr_noised_due(const struct gr_federation *f, uint32_t round);
-/* Collective. The silos' counts of the present model, with noise and charged, summed over all. May
- * be repeated after a loss. Errors: as of gr_spending_charge; then nothing has left. */
+/* Collective. The silos' counts of the present model, with noise and charged, summed over all that
+ * could be charged. May be repeated after a loss. Errors: of gr_evaluate_tally and of sums; then
+ * nothing has left. */
 gr_status gr_noised_add(struct gr_federation *f, struct gr_noised_scores *noised) GR_CHECKED;
 /* Collective. Rank 0's total to all. */
 gr_status gr_noised_share(struct gr_federation *f, struct gr_noised_scores *noised) GR_CHECKED;

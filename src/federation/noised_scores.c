@@ -3,7 +3,8 @@
  * Scores of rows that silos hold out, under differential privacy: each silo counts its rows, their
  * losses and those that are right in whole numbers, adds noise to them, and charges its ledger;
  * then they are summed over all. A silo without such rows brings noise alone, as having none is
- * told by nothing else.
+ * told by nothing else. Of a silo whose ledger cannot be charged nothing leaves, and the others are
+ * scored without it.
  *
  * A round may be scored again after a loss, over the members that are left. Their counts have the
  * same noise again, so that nothing more is told than before; what a lost silo brought is covered
@@ -26,6 +27,7 @@ static const double least_deviations = 4;
 
 struct gr_noised_scores {
     struct gr_noise *noise;           /* of one silo; owned */
+    uint8_t *heard;                   /* silos whose terminal knows why; n_silos flags; owned */
     int64_t own[PARTS][GR_TALLIES];   /* of this rank's silos, with their noise, */
     uint32_t own_silos, own_round;    /* so many, of the model after that round; 0: none yet */
     int64_t total[PARTS][GR_TALLIES]; /* of all ranks; */
@@ -40,6 +42,7 @@ gr_status gr_noised_create(const struct gr_config *config, struct gr_noised_scor
     if (!(config->privacy.evaluation.noise_multiplier > 0)) return GR_OK;
     GR_TRY(gr_allocate_zero(1, sizeof *noised, "noised scores", &noised));
     GR_TRY(gr_noise_create(gr_privacy_tally_noise(config), &noised->noise));
+    GR_TRY(gr_allocate_zero(config->data.silos, 1, "noised scores", &noised->heard));
     *out = noised;
     noised = NULL;
 out:
@@ -50,6 +53,7 @@ out:
 void gr_noised_free(struct gr_noised_scores *noised) {
     if (!noised) return;
     gr_noise_free(noised->noise);
+    gr_free(noised->heard);
     gr_free(noised);
 }
 
@@ -89,6 +93,15 @@ static gr_status add_noise(struct gr_federation *f, const struct gr_noised_score
     return status;
 }
 
+/* Told once for evaluations running. */
+static void hear_uncharged(const struct gr_federation *f, struct gr_noised_scores *noised,
+                           const struct gr_silo *silo) {
+    if (!noised->heard[silo->id])
+        gr_cohort_hear_silo(f->cohort, silo, "%s: round %u: is not in the scores: %s",
+                            silo->pseudonym, gr_server_rounds(f->server), gr_message());
+    noised->heard[silo->id] = 1;
+}
+
 static gr_status score_silo(struct gr_federation *f, struct gr_noised_scores *noised,
                             size_t local) {
     const double bound = f->config->privacy.evaluation.loss_bound;
@@ -99,11 +112,15 @@ static gr_status score_silo(struct gr_federation *f, struct gr_noised_scores *no
     for (size_t part = 0; part < PARTS; part++)
         GR_TRY(gr_evaluate_tally(f->model, gr_server_parameters(f->server), rows[part], bound,
                                  GR_TALLY_STEPS, gr_control_watch, f->comm, tally[part]));
-    GR_TRY(add_noise(f, noised, local, tally));
+    if (add_noise(f, noised, local, tally) != GR_OK) {
+        hear_uncharged(f, noised, silo);
+        goto out;
+    }
     for (size_t part = 0; part < PARTS; part++)
         for (size_t t = 0; t < GR_TALLIES; t++)
             noised->own[part][t] += tally[part][t];
     noised->own_silos++;
+    noised->heard[silo->id] = 0;
 out:
     sodium_memzero(tally, sizeof tally);
     return status;

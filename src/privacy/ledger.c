@@ -217,7 +217,9 @@ static gr_status lock(struct gr_ledger *ledger) {
                       S_IRUSR | S_IWUSR);
     if (ledger->fd < 0 || fstat(ledger->fd, &is) != 0 || !S_ISREG(is.st_mode))
         return gr_fail(GR_ERROR_WRITE, "%s: %s", gr_path_shown(ledger->path),
-                       ledger->fd < 0 ? strerror(errno) : "not a file");
+                       ledger->fd >= 0  ? "not a file"
+                       : errno == ELOOP ? "a symbolic link, expected the file itself"
+                                        : strerror(errno));
     if (flock(ledger->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         return gr_fail(GR_ERROR_WRITE,
                        "%s: another process, or another silo of this one, has it; each silo needs "
@@ -227,8 +229,21 @@ static gr_status lock(struct gr_ledger *ledger) {
     return GR_OK;
 }
 
+/* Whether the path still names the file that is open: one that was removed or replaced meanwhile is
+ * nobody's ledger. */
+static bool is_there(const struct gr_ledger *ledger) {
+    struct stat open_file, named;
+    return fstat(ledger->fd, &open_file) == 0 && lstat(ledger->path, &named) == 0 &&
+           open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
+}
+
 /* After a failure the file's end is unknown, so nothing more is written, and nothing leaves. */
 static gr_status append(struct gr_ledger *ledger, const char *line, size_t n) {
+    if (!is_there(ledger)) {
+        ledger->damaged = true;
+        return gr_fail(GR_ERROR_WRITE, "%s: was removed or replaced while it was in use",
+                       gr_path_shown(ledger->path));
+    }
     errno = ENOSPC;
     if (pwrite(ledger->fd, line, n, ledger->end) != (ssize_t)n || fsync(ledger->fd) != 0) {
         ledger->damaged = true;

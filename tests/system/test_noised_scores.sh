@@ -77,6 +77,16 @@ before=$(entries own2 '')
 check "has one round and one evaluation more" exits 0 on_ranks 2 train run.yaml --run halves --resume --quiet --set run.rounds=5 --set privacy.budget.epsilon=50
 check "which are charged" equal "$(($(entries own2 '') - before))" 2
 
+# A silo whose ledger cannot be written: nothing of it leaves, and the others go on without it.
+mkdir own3/privacy-ledger.head.tmp
+before=$(entries own3 '')
+check "a silo cannot be charged" exits 0 on_ranks 2 train run.yaml --run uncharged --quiet --set privacy.budget.epsilon=50
+check "which its own terminal says, once" equal "$(grep -c 'silo-002: round [0-9]*: is not in the scores: own3/privacy-ledger' "$ERR")" 1
+check "and two are scored" within "$(figure uncharged test_rows | tail -1)" 1440 240
+check "with the noise of two" within "$(figure uncharged test_accuracy_error | tail -1)" "$(figure first test_accuracy_error | tail -1 | awk '{ print $1 * sqrt(1.5) }')" 1e-3
+check "at most the entry that failed is charged" test "$(($(entries own3 '') - before))" -le 1
+rmdir own3/privacy-ledger.head.tmp
+
 # ---- the same secrets ---------------------------------------------------------------------------------
 rehearse() { # RANKS RUN MORE...
     exits 0 on_ranks "$1" train run.yaml --run "$2" --quiet --set run.rehearsal=true --set privacy.budget.epsilon=0 "${@:3}"

@@ -455,6 +455,27 @@ START_TEST(only_the_owner_reads_it_and_one_process_has_it) {
     ck_assert_int_eq(rename(in_scratch("privacy-ledger"), in_scratch("moved")), 0);
     ck_assert_int_eq(symlink("moved", in_scratch("privacy-ledger")), 0);
     ck_assert_int_eq(gr_ledger_open(scratch, table, &second), GR_ERROR_WRITE);
+    ck_assert_ptr_nonnull(strstr(gr_message(), "a symbolic link, expected the file itself"));
+}
+END_TEST
+
+/* What is written to a file that has no name any more, nobody will ever count. */
+START_TEST(a_ledger_that_is_taken_away_while_it_is_used) {
+    const struct gr_ledger_entry entry = of_round(2);
+    for (int replaced = 0; replaced < 2; replaced++) {
+        struct gr_ledger *ledger = opened();
+        charge(ledger, 1);
+        ck_assert_int_eq(rename(in_scratch("privacy-ledger"), in_scratch("moved")), 0);
+        if (replaced) ck_assert_int_eq(fclose(fopen(in_scratch("privacy-ledger"), "w")), 0);
+        ck_assert_int_eq(gr_ledger_charge(ledger, &entry), GR_ERROR_WRITE);
+        ck_assert_ptr_nonnull(strstr(gr_message(), "removed or replaced"));
+        ck_assert_int_eq(rename(in_scratch("moved"), in_scratch("privacy-ledger")), 0);
+        ck_assert_int_eq(gr_ledger_charge(ledger, &entry), GR_ERROR_WRITE);
+        gr_ledger_close(ledger);
+        ledger = opened();
+        ck_assert_uint_eq(count(ledger), 1);
+        gr_ledger_close(ledger);
+    }
 }
 END_TEST
 
@@ -552,5 +573,6 @@ RUN_TESTS("the privacy ledger", entries_outlive_a_restart, a_binding_is_charged_
           more_kinds_than_there_is_room_for, a_ledger_cut_at_every_byte, every_bit_counts,
           lines_keep_their_places, another_ledger, a_file_that_is_missing, what_a_kill_leaves,
           a_later_version, a_head_that_was_kept_elsewhere,
-          only_the_owner_reads_it_and_one_process_has_it, a_full_disk,
-          a_head_that_cannot_be_written, no_kill_lets_more_leave_than_is_noted)
+          only_the_owner_reads_it_and_one_process_has_it,
+          a_ledger_that_is_taken_away_while_it_is_used, a_full_disk, a_head_that_cannot_be_written,
+          no_kill_lets_more_leave_than_is_noted)
