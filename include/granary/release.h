@@ -191,8 +191,10 @@ gr_status gr_door_check_noise(const struct gr_door *door, const struct gr_aggreg
                               uint32_t n_members, size_t n) GR_CHECKED;
 /* Who writes down that sums with noise leave. */
 struct gr_door_charge {
-    /* Called on each rank before the first word of such a sum can be read, and again before the
-     * same sum: of one secret (n bytes, for a digest) there is one. What fails does not leave. */
+    /* Called on each rank before the first word of such a sum can be read, whoever is lost then,
+     * and again before the same sum: of one secret (n bytes, for a digest) there is one. Behind
+     * masks one call is for all sums of a round up to that which is opened. What fails does not
+     * leave. */
     gr_status (*charge)(void *context, uint32_t round, const unsigned char *secret, size_t n);
     void *context; /* borrowed */
 };

@@ -39,6 +39,7 @@ struct gr_door {
     unsigned char model[GR_DIGEST_BYTES];
     unsigned char total[GR_DIGEST_BYTES]; /* of the last that was opened, as it was masked */
     bool digested;                        /* it is that of `update` */
+    uint32_t charged;                     /* the round whose sum was, and was not opened; 0: none */
     /* Noise of sums of updates. */
     enum gr_noise_place noise_place;
     struct gr_sum_deviations deviations; /* of what one process adds, or one party */
@@ -524,6 +525,18 @@ static gr_status charge_sum(const struct gr_door *door) {
                                sizeof door->noise.seed);
 }
 
+/*
+ * Before the seal: from then on the others can open a sum without a party that is lost, which could
+ * not be charged any more. One that a loss ends before is never opened, and its charge holds for
+ * the next of the round.
+ */
+static gr_status charge_masked(struct gr_door *door) {
+    if (door->charged == door->round) return GR_OK;
+    const gr_status status = charge_sum(door);
+    if (status == GR_OK) door->charged = door->round;
+    return status;
+}
+
 /* Where rounding lifts the norm of an update it is cut by as much; that is to be little. */
 gr_status gr_door_check_noise(const struct gr_door *door, const struct gr_aggregator *aggregator,
                               uint32_t n_members, size_t n) {
@@ -651,13 +664,14 @@ static gr_status total_masked(struct gr_door *door, gr_status takes_part,
     if (door->deviations.update > 0)
         gr_masked_fail(door->update, make_noise(door, aggregator, roster));
     GR_TRY(gr_aggregate_total(aggregator, mine, n_mine, roster->n_members));
+    if (gr_masked_status(door->update) == GR_OK) gr_masked_fail(door->update, charge_masked(door));
     status = gr_masked_agree(door->masking, gr_masked_status(door->update));
 out:
     return status;
 }
 
 /* Collective. Others read words of a sum as soon as it has begun, so it counts whatever becomes of
- * it. Behind masks it counts once they come off. */
+ * it. */
 static gr_status total_noised(struct gr_door *door, struct gr_aggregator *aggregator,
                               const struct gr_contribution *mine, size_t n_mine,
                               const struct gr_roster *roster) {
@@ -704,7 +718,7 @@ gr_status gr_release_open(struct gr_cohort *cohort, struct gr_aggregator *aggreg
     if (needs && !door->digested) digest_total(aggregator, door->total);
     door->digested = door->digested || needs;
     if (needs) gr_masked_note_parties(door->masking, door->update);
-    if (needs) gr_masked_fail(door->update, charge_sum(door));
+    if (needs) door->charged = 0;
     GR_TRY(gr_masked_open(door->masking, door->update, again ? (uint32_t)facts[PARTIES] : 0,
                           door->total, &all));
     if (needs)

@@ -3,8 +3,8 @@
  * Noise in sums of updates, as the door lets them out: its variance over many elements, by rank 0
  * whether it has contributions or none, or in shares behind masks, of which those of the threshold
  * without the colluding parties suffice; the same for one roster, another for another, and none but
- * what was asked for; and what cannot be written down does not leave. The plain sum is known, so
- * what is beside it is the noise.
+ * what was asked for; and what cannot be written down does not leave, whoever is lost. The plain
+ * sum is known, so what is beside it is the noise.
  *
  * ranks: 1 2 3 5
  */
@@ -107,9 +107,8 @@ static void work_end(struct work *work) {
     gr_config_free(work->config);
 }
 
-/* The sum of the first n silos, of a round, as it is opened. */
-static gr_status open_sum(struct work *work, uint32_t round, uint32_t n) {
-    gr_status status = GR_OK;
+/* The sum of the first n silos, of a round, up to its seal. */
+static gr_status bring(struct work *work, uint32_t round, uint32_t n) {
     struct gr_contribution mine[SILOS];
     size_t n_mine = 0;
     gr_flags_clear(&work->roster.member);
@@ -125,8 +124,14 @@ static gr_status open_sum(struct work *work, uint32_t round, uint32_t n) {
     work->roster.round = round;
     work->roster.n_members = n;
     gr_door_trained(work->cohort.door, round, (unsigned char[GR_DIGEST_BYTES]){0});
-    GR_TRY(gr_release_update(work->cohort.door, work->aggregator, mine, n_mine, &work->roster,
-                             work->layout.size));
+    return gr_release_update(work->cohort.door, work->aggregator, mine, n_mine, &work->roster,
+                             work->layout.size);
+}
+
+/* The same, as it is opened. */
+static gr_status open_sum(struct work *work, uint32_t round, uint32_t n) {
+    gr_status status;
+    GR_TRY(bring(work, round, n));
     GR_TRY(gr_comm_agree(work->comm, GR_OK));
     status = gr_release_open(&work->cohort, work->aggregator, true, false);
 out:
@@ -290,6 +295,26 @@ static int not_charged(struct gr_comm *comm) {
     return bad;
 }
 
+/* Whoever is lost once a masked sum is sealed is in what the others open, and has been charged. A
+ * sum that was not opened and the one that is taken in its place are one. */
+static int charged_before_its_seal(struct gr_comm *comm) {
+    int bad = 0;
+    const struct asked asked = {GR_NOISE_SHARED, 3, "secure: {aggregation: true}\n", 0, 0, SIZE};
+    struct work work;
+    bad += work_begin(&work, comm, &asked);
+    EXPECT(bring(&work, 1, SILOS) == GR_OK);
+    EXPECT_EQUAL(work.charged, 1);
+    bad += take_sum(&work, 1, SILOS - 1);
+    EXPECT_EQUAL(work.charged, 1);
+    bad += take_sum(&work, 1, SILOS); /* one more, as that was opened */
+    EXPECT_EQUAL(work.charged, 2);
+    EXPECT(bring(&work, 2, SILOS) == GR_OK);
+    bad += take_sum(&work, 3, SILOS); /* nor does a round pay for the next */
+    EXPECT_EQUAL(work.charged, 4);
+    work_end(&work);
+    return bad;
+}
+
 static int without(struct gr_comm *comm) {
     int bad = 0;
     static const char *const more[] = {"", "secure: {aggregation: true}\n"};
@@ -328,5 +353,6 @@ static int too_coarse(struct gr_comm *comm) {
 }
 
 PARALLEL_MAIN({"by rank 0", by_root}, {"in shares", in_shares},
+              {"charged before its seal", charged_before_its_seal},
               {"by rank 0, behind masks", by_root_masked}, {"in tallies", in_tallies},
               {"not charged", not_charged}, {"without noise", without}, {"too coarse", too_coarse})

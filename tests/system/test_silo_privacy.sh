@@ -90,8 +90,13 @@ check "with a greater budget" on 4 root.yaml --set "silos=[$folders]" --set "pri
 check "the lost silo has given one, the others five" equal "$(entries 0) $(entries 7)" "1 5"
 check "the manifest tells of five" near "$(upper)" "$five"
 rm -rf own?
-check "a party is lost before its masked sum is opened" on 8 shared.yaml --set "silos=[$folders]" --set "privacy.budget.epsilon=9" --set 'faults=[{kind: kill, silo: 5, round: 2, point: seal}]'
-check "which nobody has read" equal "$(entries 5) $(entries 7)" "1 4"
+check "a party is lost before its masked sum is sealed" on 8 shared.yaml --set "silos=[$folders]" --set "privacy.budget.epsilon=9" --set 'faults=[{kind: kill, silo: 5, round: 2, point: aggregate}]'
+check "which nobody has read" equal "$(grep -c '"participants":7' run/metrics.jsonl) $(entries 5) $(entries 7)" "3 1 4"
+for point in seal unmask unmasking; do
+    rm -rf own?
+    check "a party is lost before $point" on 8 shared.yaml --set "silos=[$folders]" --set "privacy.budget.epsilon=9" --set "faults=[{kind: kill, silo: 5, round: 2, point: $point}]"
+    check "and its update is opened without it, and charged" equal "$(grep -c '"participants":8' run/metrics.jsonl) $(entries 5) $(entries 7)" "2 2 4"
+done
 
 # ---- a clip norm that follows ---------------------------------------------------------------------------
 # From far above or below all norms it goes by exp(0.2 / 2) a round, rounded to a step of 2^(1/256), at one silo
