@@ -29,5 +29,6 @@
 #include <granary/study.h>
 #include <granary/study_state.h>
 #include <granary/train.h>
+#include <granary/watch.h>
 
 #endif

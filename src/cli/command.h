@@ -141,6 +141,7 @@ gr_status gr_command_completion(struct gr_invocation *invocation);
 gr_status gr_command_version(struct gr_invocation *invocation);
 gr_status gr_command_withdraw(struct gr_invocation *invocation);
 gr_status gr_command_privacy(struct gr_invocation *invocation);
+gr_status gr_command_watch(struct gr_invocation *invocation);
 
 /*
  * The key of the next option, out of the command's row of the table, with its value in optarg; -1:
@@ -209,6 +210,12 @@ gr_status gr_read_separator(const struct gr_invocation *invocation, const char *
 /* --encoding's value, by name as in a config. */
 gr_status gr_read_encoding(const struct gr_invocation *invocation, const char *text,
                            enum gr_encoding_of_text *out) GR_CHECKED;
+
+/* "running", "stopped; --resume goes on", ... of the run in a folder: of the summary it takes
+ * outcome, rounds, seconds and the records' age. Words of a run that a process is at work on begin
+ * with "running" or "about to". */
+const char *gr_run_state_words(const char *path, const struct gr_run_summary *summary,
+                               char out[128]);
 
 /* Prints the findings in a table's columns, a line each; nothing for none. */
 gr_status gr_print_findings(FILE *stream, const struct gr_scored *scored) GR_CHECKED;

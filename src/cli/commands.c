@@ -407,6 +407,19 @@ const struct gr_command gr_commands[] = {
               "privacy`.\n"
               "\n"
               "example: granary releases configs/heart-disease.yaml\n"},
+    {.name = "watch",
+     .run = gr_command_watch,
+     .summary = "show runs while they go on",
+     .usage = "usage: granary watch RUN | FOLDER\n",
+     .options = no_options,
+     .notes =
+         "RUN is a run directory, under way or ended; of a FOLDER of some there is a list first.\n"
+         "On a terminal: rounds and time left, curves, phases, bytes, silos that are away, "
+         "alerts;\n"
+         "q ends. Elsewhere a line for each round, to the end of the runs. It reads files only:\n"
+         "any host that sees the folder will do. NO_COLOR leaves colours out.\n"
+         "\n"
+         "example: granary watch runs/latest\n"},
     {.name = "inspect",
      .run = gr_command_inspect,
      .summary = "show a model, checkpoint, table or run directory",

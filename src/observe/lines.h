@@ -20,6 +20,16 @@ struct gr_lines_reader; /* opaque */
 
 /* Opens PATH; a file that is not there has no lines. Errors: GR_ERROR_DATA. */
 gr_status gr_lines_start(const char *path, struct gr_lines_reader **out) GR_CHECKED;
+/* Where in which file reading goes on; zeros: at the beginning of any. */
+struct gr_lines_place {
+    uint64_t device, inode, at;
+};
+/*
+ * As gr_lines_start, from `place` on where PATH is still that file and as long. *anew: it is not,
+ * and is read from its beginning; what was read before holds no more. The caller moves place->at.
+ */
+gr_status gr_lines_go_on(const char *path, struct gr_lines_place *place, bool *anew,
+                         struct gr_lines_reader **out) GR_CHECKED;
 /*
  * The next line that ends in a newline: *line and *n without it, until the next call; NULL at the
  * end of the file or at a torn last line. Of a line longer than GR_LINE_MAX only the end is given.

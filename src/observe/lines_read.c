@@ -23,34 +23,70 @@ struct gr_lines_reader {
     bool finished;               /* the file has been read to its end */
 };
 
+/* A reader of the file that is open, or of none. The caller owns it, and the descriptor goes with
+ * it. */
+static gr_status start(const char *path, int fd, struct gr_lines_reader **out) {
+    gr_status status = GR_OK;
+    struct gr_lines_reader *reader = NULL;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *reader, "lines", &reader));
+    reader->fd = fd;
+    reader->finished = fd < 0;
+    GR_TRY(gr_text_format(&reader->path, "%s", path));
+    GR_TRY(gr_allocate(CHUNK, 1, "lines", &reader->buffer));
+    reader->capacity = CHUNK;
+    *out = reader;
+    return GR_OK;
+out:
+    if (!reader && fd >= 0) close(fd);
+    gr_lines_end(reader);
+    return status;
+}
+
+/* *fd -1: there is no file. */
+static gr_status open_file(const char *path, int *fd, struct stat *info) {
+    /* Not to wait for ever for the other end of a pipe that somebody named. */
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0 && errno == ENOENT) return GR_OK;
+    if (*fd < 0) return gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
+    if (fstat(*fd, info) == 0 && S_ISREG(info->st_mode)) return GR_OK;
+    close(*fd);
+    return gr_fail(GR_ERROR_DATA, "%s: not a regular file", path);
+}
+
 /*
  * A file that is not there reads as empty, since runs begin without one; any other refusal is an
  * error.
  */
 gr_status gr_lines_start(const char *path, struct gr_lines_reader **out) {
-    gr_status status = GR_OK;
-    struct gr_lines_reader *reader = NULL;
     struct stat info;
+    int fd;
     *out = NULL;
-    GR_TRY(gr_allocate_zero(1, sizeof *reader, "lines", &reader));
-    /* Not to wait for ever for the other end of a pipe that somebody named. */
-    reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    reader->finished = reader->fd < 0;
-    if (reader->fd < 0 && errno != ENOENT) {
-        status = gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
-        goto out;
+    const gr_status status = open_file(path, &fd, &info);
+    return status == GR_OK ? start(path, fd, out) : status;
+}
+
+/*
+ * A file of another inode, or a shorter one, has taken the place of the former: records are written
+ * anew under another name when a run goes on.
+ */
+gr_status gr_lines_go_on(const char *path, struct gr_lines_place *place, bool *anew,
+                         struct gr_lines_reader **out) {
+    struct stat info;
+    int fd;
+    *out = NULL;
+    *anew = false;
+    gr_status status = open_file(path, &fd, &info);
+    if (status != GR_OK) return status;
+    if (fd >= 0) {
+        *anew = place->device != info.st_dev || place->inode != info.st_ino ||
+                (uint64_t)info.st_size < place->at ||
+                lseek(fd, (off_t)place->at, SEEK_SET) != (off_t)place->at;
+        if (*anew) (void)lseek(fd, 0, SEEK_SET);
+        *place = (struct gr_lines_place){info.st_dev, info.st_ino, *anew ? 0 : place->at};
     }
-    if (reader->fd >= 0 && (fstat(reader->fd, &info) != 0 || !S_ISREG(info.st_mode))) {
-        status = gr_fail(GR_ERROR_DATA, "%s: not a regular file", path);
-        goto out;
-    }
-    GR_TRY(gr_text_format(&reader->path, "%s", path));
-    GR_TRY(gr_allocate(CHUNK, 1, "lines", &reader->buffer));
-    reader->capacity = CHUNK;
-    *out = reader;
-    reader = NULL;
-out:
-    gr_lines_end(reader);
+    status = start(path, fd, out);
+    if (status == GR_OK) (*out)->at = place->at;
     return status;
 }
 

@@ -342,6 +342,14 @@ static void from_json(json_t *json, struct gr_metrics *out) {
     out->clip_norm = json_object_get(json, "clip_norm") ? gr_json_real(json, "clip_norm") : 0;
 }
 
+bool gr_metrics_parse(const char *line, size_t n, struct gr_metrics *out) {
+    json_t *json = json_loadb(line, n, 0, NULL);
+    const bool whole = is_of(json, UINT32_MAX);
+    if (whole) from_json(json, out);
+    json_decref(json);
+    return whole;
+}
+
 /* For one more. */
 static gr_status make_room(struct gr_metrics **rounds, size_t n, size_t *room) {
     struct gr_metrics *grown;
@@ -371,13 +379,8 @@ gr_status gr_metrics_read(const char *path, struct gr_metrics **out, size_t *n, 
         GR_TRY(gr_lines_next(reader, &line, &size));
         if (!line) break;
         (*lines)++;
-        json_t *json = json_loadb(line, size, 0, NULL);
-        if (is_of(json, UINT32_MAX)) {
-            status = make_room(&rounds, *n, &room);
-            if (status == GR_OK) from_json(json, &rounds[(*n)++]);
-        }
-        json_decref(json);
-        if (status != GR_OK) goto out;
+        GR_TRY(make_room(&rounds, *n, &room));
+        if (gr_metrics_parse(line, size, &rounds[*n])) (*n)++;
     }
     /* No lines are a list as well. */
     GR_TRY(make_room(&rounds, *n, &room));

@@ -30,6 +30,8 @@ uint64_t gr_figure_whole(const struct gr_figure *figure, const struct gr_metrics
 void gr_figure_set(const struct gr_figure *figure, uint64_t whole, double real,
                    struct gr_metrics *out);
 
+/* The round of a line, without its newline; false: it is none. */
+bool gr_metrics_parse(const char *line, size_t n, struct gr_metrics *out);
 /* The rounds of a metrics file; of its lines those that are none are left out. Caller frees *out.
  */
 gr_status gr_metrics_read(const char *path, struct gr_metrics **out, size_t *n,

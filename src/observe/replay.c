@@ -16,6 +16,7 @@
 
 #include "observe/json.h"
 #include "observe/lines.h"
+#include "observe/replay.h"
 
 /* The lists that an event of a round has. */
 enum list { ABSENT, INSTEAD, ANEW, N_LISTS };
@@ -250,7 +251,7 @@ static bool is_one_of(const char *event, const char *const *names, size_t n) {
  * Unknown events are passed over, for later versions may have more. A line that is no event is an
  * error, because the roster of some round may be in it.
  */
-static gr_status take_event(struct gr_replay *replay, const json_t *json) {
+gr_status gr_replay_take(struct gr_replay *replay, const json_t *json) {
     static const char *const restarts[] = {"started", "resumed", "restarted"};
     const char *event = json_string_value(json_object_get(json, "event"));
     const json_t *member = json_object_get(json, "round");
@@ -284,7 +285,7 @@ static gr_status take_lines(struct gr_replay *replay, const char *path,
         if (!line) break;
         json_t *json = json_loadb(line, n, 0, NULL);
         number++;
-        status = take_event(replay, json);
+        status = gr_replay_take(replay, json);
         json_decref(json);
         if (status != GR_OK) return gr_fail_context(status, "%s:%zu: ", path, number);
     }
@@ -293,17 +294,29 @@ out:
 }
 
 /* n_silos bounds the silos that events may name, and so the memory of a list. */
+gr_status gr_replay_begin(uint32_t n_silos, struct gr_replay **out) {
+    gr_status status = GR_OK;
+    struct gr_replay *replay = NULL;
+    *out = NULL;
+    GR_TRY(gr_allocate_zero(1, sizeof *replay, "a replay", &replay));
+    replay->n_silos = n_silos;
+    GR_TRY(gr_allocate_zero(n_silos, 1, "a replay", &replay->lost));
+    GR_TRY(gr_allocate_zero(n_silos, 1, "a replay", &replay->away));
+    GR_TRY(gr_allocate_zero(n_silos, 1, "a replay", &replay->came));
+    *out = replay;
+    replay = NULL;
+out:
+    gr_replay_close(replay);
+    return status;
+}
+
 gr_status gr_replay_open(const char *path, uint32_t n_silos, struct gr_replay **out) {
     gr_status status = GR_OK;
     struct gr_replay *replay = NULL;
     struct gr_lines_reader *reader = NULL;
     *out = NULL;
     if (access(path, F_OK) != 0) return gr_fail(GR_ERROR_DATA, "%s: %s", path, strerror(errno));
-    GR_TRY(gr_allocate_zero(1, sizeof *replay, "a replay", &replay));
-    replay->n_silos = n_silos;
-    GR_TRY(gr_allocate_zero(n_silos, 1, "a replay", &replay->lost));
-    GR_TRY(gr_allocate_zero(n_silos, 1, "a replay", &replay->away));
-    GR_TRY(gr_allocate_zero(n_silos, 1, "a replay", &replay->came));
+    GR_TRY(gr_replay_begin(n_silos, &replay));
     GR_TRY(gr_lines_start(path, &reader));
     GR_TRY(take_lines(replay, path, reader));
     end_stretch(replay);
