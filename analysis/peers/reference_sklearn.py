@@ -48,6 +48,13 @@ def area(z, labels):
     return np.mean([metrics.roc_auc_score(labels == c, x[:, c]) for c in np.unique(labels)])
 
 
+def precision(z, labels):
+    x = log_odds(z)
+    if z.shape[1] == 2:
+        return metrics.average_precision_score(labels == 1, x[:, 1])
+    return np.mean([metrics.average_precision_score(labels == c, x[:, c]) for c in np.unique(labels)])
+
+
 def brier(p, labels):
     if p.shape[1] == 2:
         return metrics.brier_score_loss(labels, p[:, 1])
@@ -62,6 +69,11 @@ def confident(p, labels):
     table = np.zeros((BINS, 3))
     table[counts > 0] = np.column_stack([counts[counts > 0], mean, found])
     return table
+
+
+def first(z):
+    """Equal scores in the order of classes, where scikit-learn takes the last first."""
+    return z - 1e-9 * np.arange(z.shape[1])
 
 
 def emit(name, value):
@@ -81,7 +93,11 @@ for name, classes, absent in (("two", 2, 0), ("four", 4, 0), ("absent", 4, 1)):
     emit(name + "_balanced_accuracy", metrics.balanced_accuracy_score(labels, predicted))
     emit(name + "_macro_f1", metrics.f1_score(labels, predicted, average="macro"))
     emit(name + "_matthews", metrics.matthews_corrcoef(labels, predicted))
+    emit(name + "_micro_f1", metrics.f1_score(labels, predicted, average="micro"))
+    emit(name + "_weighted_f1", metrics.f1_score(labels, predicted, average="weighted"))
+    emit(name + "_cohen_kappa", metrics.cohen_kappa_score(labels, predicted))
     emit(name + "_auc", area(z, labels))
+    emit(name + "_average_precision", precision(z, labels))
     emit(name + "_brier", brier(p, labels))
     emit(name + "_calibration_error", (table[:, 0] * abs(table[:, 1] - table[:, 2])).sum() / ROWS)
     matrix = metrics.confusion_matrix(labels, predicted, labels=range(classes))
@@ -90,6 +106,21 @@ for name, classes, absent in (("two", 2, 0), ("four", 4, 0), ("absent", 4, 1)):
     for row in table:
         print("    %.17g, %.17g, %.17g," % tuple(row))
     print("};")
+
+z, labels = scores(2, 0)
+p, predicted = softmax(z)[:, 1], z.argmax(axis=1)
+emit("sensitivity", metrics.recall_score(labels, predicted))
+emit("specificity", metrics.recall_score(labels, predicted, pos_label=0))
+emit("positive_predictive_value", metrics.precision_score(labels, predicted))
+emit("negative_predictive_value", metrics.precision_score(labels, predicted, pos_label=0))
+emit("observed_expected", labels.sum() / p.sum())
+# Net benefit at 0.10, 0.35 and 0.80 (Vickers and Elkin 2006) from scikit-learn's confusion matrix.
+for t in (10, 35, 80):
+    (_, wrong), (_, right) = metrics.confusion_matrix(labels, p >= t / 100)
+    emit("net_benefit_%d" % t, (right - wrong * (t / 100) / (1 - t / 100)) / ROWS)
+z, labels = scores(7, 0)
+emit("top_3_accuracy", metrics.top_k_accuracy_score(labels, first(z), k=3))
+emit("top_5_accuracy", metrics.top_k_accuracy_score(labels, first(z), k=5))
 
 i = np.arange(ROWS)
 targets = ((i * 29) % 11) * 1.0

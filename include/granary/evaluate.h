@@ -117,7 +117,9 @@ struct gr_evaluation {
  * Not collective. A JSON object: "round" (of a run), "rows_of", "rows", "why" (there are none),
  * "metrics" (each
  * {"value"} with "lower" and "upper" or, where it is null, "why"), of classes "confusion"
- * ("classes", "names" where they have some, "counts") and "reliability" ("bins"), "findings",
+ * ("classes", "names" where they have some, "counts") and "reliability" ("bins"), of two classes
+ * "auc_interval" ("level", "method", "standard_error", "lower", "upper", or "why") and, with the
+ * AUC, "net_benefit" (a list of "threshold", "model", "all"), "findings",
  * "lost_weights" (of a table with weights),
  * "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy", and "metrics" again where they
  * are told). Caller releases with gr_free.

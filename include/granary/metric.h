@@ -32,12 +32,18 @@ struct gr_metric_row {
     bool always;              /* told anyway, as loss and accuracy: evaluate.metrics lacks it */
     bool counted;             /* follows from counts of rows, which it would tell */
     bool bounded;             /* counted in bins: it lies between `lower` and `upper` */
+    bool binned; /* needs the bins of scores: found after the last round, or if named */
+    bool binary; /* of models of two classes alone, of which class 1 is the event */
+    size_t top;  /* of models of more classes than so many */
+    /* Of a counted metric: 1 / basis is the most that a row of weight 1 moves it, so that it hides
+     * few rows in steps of gr_share_step(basis). NULL: all rows. */
+    double (*basis)(const struct gr_accumulator *accumulator);
     /* Of an accumulator with weight, of such a model. */
     struct gr_metric_value (*compute)(const struct gr_accumulator *accumulator);
 };
 extern const struct gr_metric_row gr_metric_rows[];
 extern const unsigned gr_metric_count;
-enum { GR_METRICS_MAX = 24 };
+enum { GR_METRICS_MAX = 32 };
 /* Not collective. Returns the index of the metric of that name; gr_metric_count: there is none. */
 unsigned gr_metric_find(const char *name);
 
@@ -155,6 +161,12 @@ gr_status gr_accumulator_add_numbers(struct gr_accumulator *accumulator, const f
  *   log_loss           mean of -ln p[y]
  *   balanced_accuracy  mean, over the classes that have rows, of the share of them found
  *   macro_f1           mean, over the classes that have rows or were predicted, of F1
+ *   micro_f1           F1 of all classes' counts added up, which is the accuracy
+ *   weighted_f1        mean of F1 over classes, each as often as it has rows
+ *   top_3_accuracy     rows with fewer than 3 classes of a larger p than their label's (first of
+ *                      ties); likewise top_5_accuracy
+ *   cohen_kappa        (a - c) / (1 - c) of the accuracy a and the share c found by chance, the sum
+ *                      over classes of the shares of rows of it and taken for it (Cohen 1960)
  *   matthews           correlation of labels and predictions, of K classes as R_K (Gorodkin 2004):
  *                      with s all rows, c those found, p and t those predicted as and of a class,
  *                      (c s - sum p t) / sqrt((s^2 - sum p^2) (s^2 - sum t^2)); not defined where
@@ -164,10 +176,21 @@ gr_status gr_accumulator_add_numbers(struct gr_accumulator *accumulator, const f
  *                      bins of the log-odds ln(p / (1 - p)), see gr_accumulator_bin: rows of one
  *                      bin count as ties, and `lower` and `upper` enclose the area that all digits
  *                      would give. Further apart than GR_AUC_WIDE only these two are told
+ *   average_precision  area under the precision-recall curve in steps: the mean, over the rows of
+ *                      a class, of the precision when all rows of at least their score are taken
+ *                      for it; of class 1 where there are two, else the mean over the classes that
+ *                      have rows. From the same bins, with bounds likewise
  *   brier              mean of the sum over classes of (p - [y])^2 (Brier 1950); with two classes
  *                      half of it, which is (p[1] - [y = 1])^2
  *   calibration_error  expected calibration error (Guo et al. 2017): over GR_RELIABILITY_BINS equal
  *                      bins of the largest p, the mean over rows of |mean p - share found|
+ *
+ * of two classes, where class 1 is the event and p of it:
+ *
+ *   sensitivity, specificity    share found of the rows of class 1, of class 0
+ *   positive_predictive_value,  share of the rows taken for class 1, for class 0, that are of it
+ *   negative_predictive_value
+ *   observed_expected           rows of class 1 / sum of p
  *
  * and of a model that predicts a number (prediction f, target t):
  *
@@ -215,8 +238,8 @@ struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, uns
  * are withheld, with as many more as it takes that they do not follow from totals; of rows with
  * weights the whole matrix, for weights do not say how many rows they are of; metrics have `digits`
  * significant ones (0: all). Beside withheld cells metrics that follow from counts are told in
- * multiples of gr_share_step, for withheld cells could be solved for from three exact ones.
- * gr_accumulator_clear lifts it. Method: Hundepool et al. 2012, chapter 4.
+ * multiples of gr_share_step of their basis, for withheld cells could be solved for from three
+ * exact ones. gr_accumulator_clear lifts it. Method: Hundepool et al. 2012, chapter 4.
  */
 gr_status gr_accumulator_disclose(struct gr_accumulator *accumulator, uint32_t rows,
                                   uint32_t digits) GR_CHECKED;
@@ -254,6 +277,41 @@ struct gr_class_share {
  * cells of the confusion matrix are withheld.
  */
 struct gr_class_share gr_accumulator_largest_class(const struct gr_accumulator *accumulator);
+
+/* ---- of two classes -------------------------------------------------------------------------- */
+
+/*
+ * Not collective. Returns the standard error of the AUC of two classes by DeLong, DeLong and
+ * Clarke-Pearson (1988), with what encloses it, since rows of one bin may be in any order. Not of
+ * rows with weights. The digits and steps are those of the AUC.
+ */
+struct gr_metric_value gr_accumulator_auc_error(const struct gr_accumulator *accumulator);
+/* The interval in which the AUC lies with 95 %, as a normal law has it, cut to 0 .. 1; NAN: it is
+ * not defined. It holds the interval of every order that rows of one bin may have. */
+struct gr_interval {
+    double lower, upper;
+};
+/* Not collective. Returns that interval. */
+struct gr_interval gr_accumulator_auc_interval(const struct gr_accumulator *accumulator);
+
+enum { GR_DECISIONS = 99 };
+/*
+ * A threshold at which one would act, and the net benefit of acting on the rows whose p is at least
+ * that (Vickers, Elkin 2006), and of acting on all rows: rightly / all - wrongly / all * threshold
+ * / (1 - threshold). Of acting on none it is 0.
+ */
+struct gr_net_benefit {
+    double threshold, model, all; /* NAN: not defined, or withheld */
+};
+/* Not collective. Whether net benefits were counted: of two classes, with the AUC, and rows. */
+bool gr_accumulator_has_decisions(const struct gr_accumulator *accumulator);
+/*
+ * Not collective. Returns the net benefit at (i + 1) / (GR_DECISIONS + 1), i below GR_DECISIONS. Of
+ * rows that silos hold out it is told in steps that hide few rows, since neighbouring thresholds
+ * tell of the rows between them.
+ */
+struct gr_net_benefit gr_accumulator_net_benefit(const struct gr_accumulator *accumulator,
+                                                 size_t i);
 
 enum { GR_WITHHELD = -1 };
 /* A bin of the reliability table: rows whose largest p is above `from` and at most `to`. */

@@ -662,9 +662,9 @@ struct gr_privacy_config {
     /* A test evaluation each this many rounds, and after the last; 0: never. */                   \
     X##_WHOLE(in, every, "1", CHANGEABLE, 0, ROUNDS_MAX)                                           \
     /* Beside loss and accuracy, in metrics.jsonl: of the test rows, or where there is no test     \
-     * table of all validation rows. auc costs up to 256 KiB for each rank to send; after the      \
-     * last round all of them are found, for evaluation.json. Metrics that do not fit the model    \
-     * are passed over. */                                                                         \
+     * table of all validation rows. auc and average_precision cost up to 512 KiB for each rank    \
+     * to send; after the last round all of them are found, for evaluation.json. Metrics that do   \
+     * not fit the model are passed over. */                                                                         \
     X##_TEXTS(in, metrics, GR_METRICS_MAX, "balanced_accuracy macro_f1 calibration_error mae r2",  \
               CHANGEABLE, metric_word)                                                             \
     /* Each silo's validation rows, loss and accuracy become known, under its pseudonym, and       \

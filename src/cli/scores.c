@@ -182,8 +182,19 @@ static void print_largest(const struct gr_scored *s) {
     char name[CLASS_NAME_BYTES];
     const struct gr_class_share largest = gr_accumulator_largest_class(s->accumulator);
     if (isfinite(largest.share))
-        printf("%-18s %.6f  (class %s: the accuracy of who always says so)\n", "largest_class",
+        printf("%-26s %.6f  (class %s: the accuracy of who always says so)\n", "largest_class",
                largest.share, name_of(s, largest.index, name));
+}
+
+/* The last line that is there for two classes alone. */
+static void print_interval(const struct gr_scored *s) {
+    const struct gr_metric_value error = gr_accumulator_auc_error(s->accumulator);
+    const struct gr_interval interval = gr_accumulator_auc_interval(s->accumulator);
+    if (error.why)
+        printf("%-26s not defined: %s\n", "auc_interval", error.why);
+    else
+        printf("%-26s %.6f to %.6f  (95 %%, DeLong; standard error %.6f)\n", "auc_interval",
+               interval.lower, interval.upper, error.value);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------ */
@@ -203,14 +214,15 @@ gr_status gr_print_scores(const struct gr_scored *s) {
         if (gr_metric_rows[m].always || !gr_metric_fits(m, classes)) continue;
         /* The AUC may be not known for its bins are too wide; its bounds are still told. */
         if (v.why && v.lower < v.upper)
-            printf("%-18s not known: %s (%.6f to %.6f)\n", name, v.why, v.lower, v.upper);
+            printf("%-26s not known: %s (%.6f to %.6f)\n", name, v.why, v.lower, v.upper);
         else if (v.why)
-            printf("%-18s not defined: %s\n", name, v.why);
+            printf("%-26s not defined: %s\n", name, v.why);
         else if (v.lower < v.upper)
-            printf("%-18s %.6f  (%.6f to %.6f)\n", name, v.value, v.lower, v.upper);
+            printf("%-26s %.6f  (%.6f to %.6f)\n", name, v.value, v.lower, v.upper);
         else
-            printf("%-18s %.6f\n", name, v.value);
+            printf("%-26s %.6f\n", name, v.value);
     }
+    if (classes == 2) print_interval(s);
     if (classes > 0 && classes <= GR_CONFUSION_CLASSES_MAX) {
         print_classes(s);
         print_matrix(s);

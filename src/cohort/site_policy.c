@@ -184,16 +184,32 @@ static void check_releases(struct judgement *j) {
                found, j->study->path);
 }
 
+/* As many as the label has categories; GR_CLASSES_OPEN: that is not known before tables are read.
+ */
+enum { GR_CLASSES_OPEN = 0 };
+static size_t count_classes(const struct judgement *j) {
+    const struct gr_schema *schema = j->study->schema;
+    for (unsigned i = 0; schema && i < schema->columns_count; i++)
+        if (schema->columns[i].type == GR_COLUMN_LABEL) return schema->columns[i].categories_count;
+    return GR_CLASSES_OPEN;
+}
+
+static bool may_be_told(const struct judgement *j, unsigned metric) {
+    const bool of_numbers = gr_predicts_number(&j->config->model);
+    const size_t classes = count_classes(j);
+    if (gr_metric_rows[metric].always || gr_metric_rows[metric].of_numbers != of_numbers)
+        return false;
+    return of_numbers || classes == GR_CLASSES_OPEN || gr_metric_fits(metric, classes);
+}
+
 /* After the last round evaluation.json has all metrics that fit the model, whatever
  * evaluate.metrics says. */
 static void check_metrics(struct judgement *j) {
     char found[LINE_BYTES / 2] = "", allowed[LINE_BYTES / 4];
-    const bool of_numbers = gr_predicts_number(&j->config->model);
     if (j->policy->metrics_count == 0 || !gr_release_leaves(GR_RELEASE_SCORES, j->config)) return;
     for (unsigned m = 0; m < gr_metric_count; m++) {
         const struct gr_metric_row *row = &gr_metric_rows[m];
-        if (row->always || row->of_numbers != of_numbers ||
-            lists(j->policy->metrics, j->policy->metrics_count, row->name))
+        if (!may_be_told(j, m) || lists(j->policy->metrics, j->policy->metrics_count, row->name))
             continue;
         add_word(found, sizeof found, row->name);
     }

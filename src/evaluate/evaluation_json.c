@@ -101,6 +101,27 @@ static json_t *reliability_json(const struct gr_accumulator *accumulator) {
     return json_pack("{s:o}", "bins", bins);
 }
 
+/* {"level", "method", "standard_error", "lower", "upper"}, or {"why"}. */
+static json_t *auc_interval_json(const struct gr_evaluation *e) {
+    const struct gr_metric_value error = gr_accumulator_auc_error(e->accumulator);
+    const struct gr_interval interval = gr_accumulator_auc_interval(e->accumulator);
+    if (error.why) return json_pack("{s:s}", "why", e->why ? e->why : error.why);
+    return json_pack("{s:f, s:s, s:o, s:o, s:o}", "level", 0.95, "method", "DeLong",
+                     "standard_error", number(error.value), "lower", number(interval.lower),
+                     "upper", number(interval.upper));
+}
+
+/* A list of {"threshold", "model", "all"}. */
+static json_t *net_benefit_json(const struct gr_accumulator *accumulator) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < GR_DECISIONS; i++) {
+        const struct gr_net_benefit at = gr_accumulator_net_benefit(accumulator, i);
+        json_array_append_new(list, json_pack("{s:f, s:o, s:o}", "threshold", at.threshold, "model",
+                                              number(at.model), "all", number(at.all)));
+    }
+    return list;
+}
+
 /*
  * Silos without rows are left out, withheld ones among them: both look alike to a reader, as is
  * meant.
@@ -152,6 +173,9 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     if (classes > 0 && classes <= GR_CONFUSION_CLASSES_MAX)
         bad |= put(whole, "confusion", confusion_json(e->accumulator, e->class_names));
     if (classes > 0) bad |= put(whole, "reliability", reliability_json(e->accumulator));
+    if (classes == 2) bad |= put(whole, "auc_interval", auc_interval_json(e));
+    if (gr_accumulator_has_decisions(e->accumulator))
+        bad |= put(whole, "net_benefit", net_benefit_json(e->accumulator));
     if (e->findings) bad |= put(whole, "findings", json_loads(e->findings, 0, NULL));
     if (e->weighted) bad |= put(whole, "lost_weights", json_integer((json_int_t)e->lost_weights));
     if (e->silos) bad |= put(whole, "silos", silos_json(e));

@@ -184,13 +184,13 @@ static bool evaluation_due(const struct gr_federation *f, uint32_t round) {
 }
 
 /*
- * The counts behind a metric with bounds, the AUC, may be more bytes than a small model: they are
- * added up in each round only where the config asks for it, else in the last.
+ * The counts of the bins, as of the AUC, may be more bytes than a small model: they are added up in
+ * each round only where the config asks for it, else in the last.
  */
 static bool counts_auc(const struct gr_federation *f, uint32_t round) {
     const struct gr_evaluate_config *config = &f->config->evaluate;
     for (unsigned i = 0; i < config->metrics_count; i++)
-        if (gr_metric_rows[gr_metric_find(config->metrics[i])].bounded) return true;
+        if (gr_metric_rows[gr_metric_find(config->metrics[i])].binned) return true;
     return is_last(f, round);
 }
 

@@ -12,7 +12,7 @@
 
 /* ---- room ----------------------------------------------------------------------------------- */
 
-enum { BINS_OF_TWO = 8192, BINS_OF_ALL = 16384 };
+enum { BINS_OF_TWO = 16384, BINS_OF_ALL = 16384 };
 
 /* Fewer for each of many classes, so that all of them stay within a quarter of a mebibyte. */
 static size_t count_bins(size_t classes) {
@@ -46,10 +46,13 @@ static void lay_out(struct gr_accumulator *t) {
     t->brier = take(t, GR_REAL_WORDS);
     t->reliability = take(t, (size_t)GR_RELIABILITY_BINS * GR_BIN_SUMS);
     t->by_class = take(t, c * GR_CLASS_SUMS);
+    if (c > 3) t->top = take(t, GR_TOPS);
+    if (c == 2) t->expected = take(t, GR_REAL_WORDS);
     if (c > GR_CONFUSION_CLASSES_MAX) return;
     t->confusion = take(t, c * c);
     t->n_wanted = t->n;
     if (c == 2) t->scores = take(t, (size_t)2 * GR_REAL_WORDS);
+    if (c == 2) t->decisions = take(t, (size_t)2 * (GR_DECISIONS + 1));
     t->n_scores = t->n - t->n_wanted;
     t->n_scored = c == 1 ? 0 : c == 2 ? 1 : c;
     t->bins = count_bins(c);
@@ -124,7 +127,7 @@ void gr_accumulator_clear(struct gr_accumulator *t, bool with_auc) {
     gr_free(t->withheld);
     t->withheld = NULL;
     t->digits = t->least = 0;
-    t->step = 0;
+    t->stepped = false;
 }
 
 /* Sums of rows, in front of the bins; of many classes the bins' counts are such sums as well. */

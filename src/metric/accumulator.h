@@ -6,8 +6,11 @@
  *   log loss, Brier                        GR_REAL_WORDS each
  *   reliability, by bin                    rows, correct, weight, score (GR_REAL_WORDS)
  *   by class                               actual, predicted, found
+ *   top, of more than three classes        rows whose label is among the first 3, the first 5
+ *   expected, of two classes               sum of p of class 1 (GR_REAL_WORDS)
  *   confusion, actual by predicted         classes x classes, up to GR_CONFUSION_CLASSES_MAX
  *   scores, of two classes                 sums of gr_place_of and its square (GR_REAL_WORDS)
+ *   decisions, of two classes              rows of class 0, of class 1, by hundredths of p
  *   histograms, by scored class            bins of rows of other classes, bins of its own
  *   bounds, of two classes, last           largest score by bin, and largest of -score, as numbers
  *                                          that are ordered like them
@@ -38,10 +41,12 @@ struct gr_accumulator {
     bool without_bounds; /* ties are not known */
     int exponent;        /* counts are shown times 2^exponent */
     size_t n_wanted;     /* sums but for what the AUC needs */
-    size_t n_scores;     /* of `scores` */
+    size_t n_scores;     /* of `scores` and `decisions` */
     /* Into `sums`. */
     int64_t *log_loss, *brier, *reliability, *by_class, *confusion, *histograms, *numbers;
-    int64_t *scores, *bounds;   /* NULL but for two classes */
+    int64_t *top;      /* NULL but for more than three classes */
+    int64_t *expected; /* NULL but for two classes, as all that follows */
+    int64_t *scores, *decisions, *bounds;
     struct gr_kept_score *kept; /* owned */
     size_t n_kept, kept_room;
     double *exponentials; /* classes; owned */
@@ -50,7 +55,7 @@ struct gr_accumulator {
     uint8_t *withheld;
     uint32_t digits; /* significant ones of metrics; 0: all */
     uint32_t least;  /* rows of which a share is told; 0: any */
-    double step;     /* of metrics that follow from counts; 0: they are told as they are */
+    bool stepped;    /* metrics that follow from counts are told in steps */
 };
 
 /* 0: there is no matrix. */
@@ -71,6 +76,10 @@ enum gr_reason {
     GR_NO_WEIGHT,
     GR_FEW_ROWS,
     GR_NO_BOUNDS,
+    GR_NONE_TAKEN,
+    GR_NONE_EXPECTED,
+    GR_ROWS_WEIGHTED,
+    GR_FEW_OF_CLASS,
     GR_REASONS
 };
 extern const char *const gr_reason_text[GR_REASONS];
@@ -84,6 +93,17 @@ enum {
     GR_BIN_SUMS = GR_BIN_SCORE + GR_REAL_WORDS
 };
 enum { GR_ACTUAL, GR_PREDICTED, GR_FOUND, GR_CLASS_SUMS };
+enum { GR_TOP_3, GR_TOP_5, GR_TOPS };
+
+/* A sum of weights, of which rows without any have 1. */
+static inline long double gr_weight_of(int64_t units) {
+    return (long double)units / (long double)GR_WEIGHT_ONE;
+}
+
+/* Whether some row has another weight than 1. */
+static inline bool gr_has_weights(const struct gr_accumulator *t) {
+    return t->sums[GR_WEIGHT] != t->sums[GR_ROWS] * GR_WEIGHT_ONE;
+}
 
 /* x / (half + |x|): monotone, from -1 to 1, and straight around 0. */
 static inline double gr_squeeze(double x, double half) {
@@ -113,7 +133,22 @@ static inline int64_t *gr_histogram(const struct gr_accumulator *t, size_t k, bo
 /* With all digits, of an accumulator that need not be disclosed. */
 struct gr_metric_value gr_metric_exact(const struct gr_accumulator *t, unsigned metric);
 
+struct gr_metric_value gr_metric_defined(double value);
+struct gr_metric_value gr_metric_undefined(enum gr_reason why);
+
+/* Whether all scores of a bin are the same: then its ties are true ones. */
+static inline bool gr_bin_is_tied(const struct gr_accumulator *t, size_t b) {
+    return t->bounds && t->bounds[b] != INT64_MIN && t->bounds[b] == -t->bounds[t->bins + b];
+}
+
 /* One class against the rest, from its bins; false without rows on either side. */
 bool gr_accumulator_area(const struct gr_accumulator *t, size_t k, struct gr_metric_value *out);
+/* Likewise, the average precision of its rows. */
+bool gr_accumulator_precision(const struct gr_accumulator *t, size_t k,
+                              struct gr_metric_value *out);
+
+/* The value with the digits of the accumulator; stepped: and in steps for so large a basis. */
+struct gr_metric_value gr_metric_told(const struct gr_accumulator *t, struct gr_metric_value v,
+                                      bool stepped, double basis);
 
 #endif

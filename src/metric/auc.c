@@ -76,11 +76,6 @@ void gr_accumulator_drop_bounds(struct gr_accumulator *t) {
     t->without_bounds = true;
 }
 
-/* Whether all scores of a bin are the same: then its ties are true ones. */
-static bool is_tied(const struct gr_accumulator *t, size_t b) {
-    return t->bounds && t->bounds[b] != INT64_MIN && t->bounds[b] == -t->bounds[t->bins + b];
-}
-
 /*
  * The Mann-Whitney statistic (Hanley, McNeil 1982): the share of pairs, one row of either side,
  * that the scores put in their order; ties count half. Pairs within a bin whose order the bin does
@@ -92,7 +87,7 @@ bool gr_accumulator_area(const struct gr_accumulator *t, size_t k, struct gr_met
     double below = 0, n_own = 0, higher = 0, tied = 0, equal = 0;
     for (size_t b = 0; b < t->bins; b++) {
         higher += (double)own[b] * below;
-        *(is_tied(t, b) ? &equal : &tied) += (double)own[b] * (double)others[b];
+        *(gr_bin_is_tied(t, b) ? &equal : &tied) += (double)own[b] * (double)others[b];
         below += (double)others[b];
         n_own += (double)own[b];
     }

@@ -69,6 +69,38 @@ static int64_t *reliability_bin(const struct gr_accumulator *t, double score) {
     return t->reliability + bin * GR_BIN_SUMS;
 }
 
+/* Classes that are likelier than the label's, and of its equals those before it. */
+static size_t count_likelier(const float *z, size_t classes, size_t label) {
+    size_t n = 0;
+    for (size_t j = 0; j < classes; j++)
+        n += z[j] > z[label] || (j < label && !(z[j] < z[label]));
+    return n;
+}
+
+static void add_top(struct gr_accumulator *t, const float *z, size_t label, int64_t units) {
+    const size_t likelier = count_likelier(z, t->classes, label);
+    if (likelier < 3) t->top[GR_TOP_3] += units;
+    if (likelier < 5) t->top[GR_TOP_5] += units;
+}
+
+/* Of class 1 of two: how many of the thresholds are at most p, by comparison, since a product may
+ * round over one. */
+static void add_decision(struct gr_accumulator *t, double p, size_t label, int64_t units) {
+    const double hundred = GR_DECISIONS + 1;
+    size_t reached = (size_t)(p * hundred);
+    if (reached > GR_DECISIONS) reached = GR_DECISIONS;
+    while (reached > 0 && p < (double)reached / hundred)
+        reached--;
+    while (reached < GR_DECISIONS && p >= (double)(reached + 1) / hundred)
+        reached++;
+    t->decisions[label * (GR_DECISIONS + 1) + reached] += units;
+}
+
+static bool add_event(struct gr_accumulator *t, double p, size_t label, int64_t units) {
+    if (!t->without_auc) add_decision(t, p, label, units);
+    return gr_real_add(t->expected, (double)units / (double)GR_WEIGHT_ONE * p);
+}
+
 /* All counts of a row or none: it is checked before the first is taken. Only the real sums may fail
  * after that, on losses no trained model has. */
 static bool add_row(struct gr_accumulator *t, const float *z, size_t label, int64_t units) {
@@ -91,6 +123,8 @@ static bool add_row(struct gr_accumulator *t, const float *z, size_t label, int6
     bin[GR_BIN_WEIGHT] += units;
     bin[GR_BIN_CORRECT] += hit;
     if (!t->bounds) add_histograms(t, &s, z, units);
+    if (t->top) add_top(t, z, label, units);
+    if (t->expected && !add_event(t, e[1] / s.sum, label, units)) return false;
     return gr_real_add(bin + GR_BIN_SCORE, w * score) &&
            gr_real_add(t->brier, w * brier_of(&s, e, t->classes)) &&
            /* Finite floats are less than 2^130 apart; a loss of 2^70 is refused. */

@@ -133,11 +133,6 @@ static void withhold_reliability(struct gr_accumulator *t, int64_t rows) {
     if (withhold_small(&bins, rows)) (void)withhold_more(&bins, rows);
 }
 
-/* Of rows with weights the matrix holds weights, which do not say how many rows they are of. */
-static bool is_weighted(const struct gr_accumulator *t) {
-    return t->sums[GR_WEIGHT] != t->sums[GR_ROWS] * GR_WEIGHT_ONE;
-}
-
 gr_status gr_accumulator_disclose(struct gr_accumulator *t, uint32_t rows, uint32_t digits) {
     const size_t cells = gr_confusion_cells(t), n = cells + GR_RELIABILITY_BINS;
     gr_status status = GR_OK;
@@ -145,13 +140,13 @@ gr_status gr_accumulator_disclose(struct gr_accumulator *t, uint32_t rows, uint3
     t->least = rows;
     if (t->classes == 0 || rows < 2) return GR_OK;
     if (!t->withheld) GR_TRY(gr_allocate_zero(n, 1, "an accumulator", &t->withheld));
+    /* Of rows with weights the matrix holds weights, which do not say how many rows they are of. */
     for (size_t i = 0; i < n; i++)
-        t->withheld[i] = i < cells && is_weighted(t);
+        t->withheld[i] = i < cells && gr_has_weights(t);
     if (cells > 0) withhold_confusion(t, (int64_t)rows * GR_WEIGHT_ONE);
     withhold_reliability(t, rows);
     /* Where there is no matrix its cells, of more than 100 classes, are small. */
-    if (cells == 0 || memchr(t->withheld, 1, cells))
-        t->step = gr_share_step(t->sums[GR_ROWS], rows);
+    t->stepped = cells == 0 || memchr(t->withheld, 1, cells);
 out:
     return status;
 }
@@ -169,13 +164,22 @@ static void in_steps(struct gr_metric_value *v, double step) {
     v->upper = bounded ? gr_round_step(ceil(v->upper / step) * step, step) : v->value;
 }
 
-struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *t, unsigned metric) {
-    struct gr_metric_value v = gr_metric_exact(t, metric);
-    if (t->step > 0 && metric < gr_metric_count && gr_metric_rows[metric].counted &&
-        !isnan(v.lower))
-        in_steps(&v, t->step);
+struct gr_metric_value gr_metric_told(const struct gr_accumulator *t, struct gr_metric_value v,
+                                      bool stepped, double basis) {
+    /* Below 2^53 rows; what is less than a row hides nothing. */
+    if (stepped && !isnan(v.lower)) in_steps(&v, gr_share_step((int64_t)basis, t->least));
     v.value = gr_round_digits(v.value, t->digits);
     v.lower = gr_round_digits(v.lower, t->digits);
     v.upper = gr_round_digits(v.upper, t->digits);
     return v;
+}
+
+struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *t, unsigned metric) {
+    const struct gr_metric_value v = gr_metric_exact(t, metric);
+    const bool stepped =
+        t->stepped && metric < gr_metric_count && gr_metric_rows[metric].counted && !isnan(v.lower);
+    double basis = (double)t->sums[GR_ROWS];
+    if (stepped && gr_metric_rows[metric].basis)
+        basis = fmin(basis, gr_metric_rows[metric].basis(t));
+    return gr_metric_told(t, v, stepped, basis);
 }

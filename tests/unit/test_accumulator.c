@@ -12,7 +12,7 @@
 
 #include "sklearn_reference.h"
 
-enum { ROWS = 400, CLASSES_MAX = 4 };
+enum { ROWS = 400, CLASSES_MAX = 7 };
 
 #define METRIC(name) gr_metric_find(#name)
 #define MUST(call)   ck_assert_msg((call) == GR_OK, "%s", gr_message())
@@ -51,7 +51,8 @@ static struct gr_accumulator *accumulator_of(size_t classes, size_t absent) {
 
 static const struct {
     size_t classes, absent;
-    double accuracy, log_loss, balanced_accuracy, macro_f1, matthews, auc, brier, calibration_error;
+    double accuracy, log_loss, balanced_accuracy, macro_f1, micro_f1, weighted_f1, cohen_kappa;
+    double matthews, auc, average_precision, brier, calibration_error;
     const int *confusion;
     const double *reliability;
 } known[] = {
@@ -59,9 +60,10 @@ static const struct {
     {                                                                                              \
         classes, absent, sklearn_##name##_accuracy, sklearn_##name##_log_loss,                     \
             sklearn_##name##_balanced_accuracy, sklearn_##name##_macro_f1,                         \
-            sklearn_##name##_matthews, sklearn_##name##_auc, sklearn_##name##_brier,               \
-            sklearn_##name##_calibration_error, sklearn_##name##_confusion,                        \
-            sklearn_##name##_reliability                                                           \
+            sklearn_##name##_micro_f1, sklearn_##name##_weighted_f1, sklearn_##name##_cohen_kappa, \
+            sklearn_##name##_matthews, sklearn_##name##_auc, sklearn_##name##_average_precision,   \
+            sklearn_##name##_brier, sklearn_##name##_calibration_error,                            \
+            sklearn_##name##_confusion, sklearn_##name##_reliability                               \
     }
     KNOWN(2, 0, two), KNOWN(4, 0, four), KNOWN(4, 1, absent)};
 
@@ -84,9 +86,49 @@ START_TEST(classes_against_sklearn) {
     check_exact(accumulator, METRIC(log_loss), known[_i].log_loss);
     check_exact(accumulator, METRIC(balanced_accuracy), known[_i].balanced_accuracy);
     check_exact(accumulator, METRIC(macro_f1), known[_i].macro_f1);
+    check_exact(accumulator, METRIC(micro_f1), known[_i].micro_f1);
+    check_exact(accumulator, METRIC(weighted_f1), known[_i].weighted_f1);
+    check_exact(accumulator, METRIC(cohen_kappa), known[_i].cohen_kappa);
     check_exact(accumulator, METRIC(matthews), known[_i].matthews);
     check_exact(accumulator, METRIC(brier), known[_i].brier);
     check_exact(accumulator, METRIC(calibration_error), known[_i].calibration_error);
+    gr_accumulator_free(accumulator);
+}
+END_TEST
+
+START_TEST(two_classes_against_sklearn) {
+    static const struct {
+        size_t at;
+        double value;
+    } benefits[] = {
+        {10, sklearn_net_benefit_10}, {35, sklearn_net_benefit_35}, {80, sklearn_net_benefit_80}};
+    struct gr_accumulator *accumulator = accumulator_of(2, 0);
+    check_exact(accumulator, METRIC(sensitivity), sklearn_sensitivity);
+    check_exact(accumulator, METRIC(specificity), sklearn_specificity);
+    check_exact(accumulator, METRIC(positive_predictive_value), sklearn_positive_predictive_value);
+    check_exact(accumulator, METRIC(negative_predictive_value), sklearn_negative_predictive_value);
+    check_exact(accumulator, METRIC(observed_expected), sklearn_observed_expected);
+    ck_assert(gr_accumulator_has_decisions(accumulator));
+    for (size_t i = 0; i < 3; i++) {
+        const struct gr_net_benefit b = gr_accumulator_net_benefit(accumulator, benefits[i].at - 1);
+        ck_assert_double_eq_tol(b.threshold, (double)benefits[i].at / 100, 1e-15);
+        ck_assert_double_eq_tol(b.model, benefits[i].value, 1e-12);
+    }
+    gr_accumulator_free(accumulator);
+    accumulator = accumulator_of(7, 0);
+    check_exact(accumulator, METRIC(top_3_accuracy), sklearn_top_3_accuracy);
+    check_exact(accumulator, METRIC(top_5_accuracy), sklearn_top_5_accuracy);
+    gr_accumulator_free(accumulator);
+}
+END_TEST
+
+START_TEST(precision_is_enclosed) {
+    struct gr_accumulator *accumulator = accumulator_of(known[_i].classes, known[_i].absent);
+    gr_accumulator_bin(accumulator, accumulator);
+    const struct gr_metric_value v = gr_accumulator_metric(accumulator, METRIC(average_precision));
+    ck_assert(v.lower - 1e-13 <= known[_i].average_precision &&
+              known[_i].average_precision <= v.upper + 1e-13);
+    ck_assert_double_lt(v.upper - v.lower, 0.01);
     gr_accumulator_free(accumulator);
 }
 END_TEST
@@ -178,7 +220,7 @@ START_TEST(rows_add_up_anywhere) {
     ck_assert_int_eq(gr_accumulator_rows(whole), 0);
     MUST(gr_accumulator_add_classes(whole, rows->logits, rows->labels, NULL, ROWS));
     const int64_t *fewer = gr_accumulator_sums(whole, &same);
-    ck_assert_uint_lt(same, 200);
+    ck_assert_uint_lt(same, 200); /* no bins */
     ck_assert_mem_eq(sums, fewer, same * sizeof *fewer);
     ck_assert_str_eq(gr_accumulator_metric(whole, METRIC(auc)).why,
                      "counted after the last round only");
@@ -281,7 +323,8 @@ START_TEST(undefined) {
     struct gr_accumulator *accumulator;
     MUST(gr_accumulator_create(2, &accumulator));
     for (unsigned m = 0; m < METRIC(mse); m++)
-        check_undefined(accumulator, m, "no rows");
+        check_undefined(accumulator, m,
+                        gr_metric_fits(m, 2) ? "no rows" : "not a metric of this model");
     check_undefined(accumulator, METRIC(mse), "not a metric of this model");
     MUST(gr_accumulator_add_classes(accumulator, logits, ones, NULL, 2));
     check_undefined(accumulator, METRIC(auc), "one class only");
@@ -395,7 +438,7 @@ START_TEST(as_json) {
     ck_assert_int_eq(json_integer_value(json_object_get(json, "round")), 7);
     ck_assert_int_eq(json_integer_value(json_object_get(json, "rows")), ROWS);
     ck_assert_str_eq(json_string_value(json_object_get(json, "rows_of")), "validation");
-    ck_assert_uint_eq(json_object_size(metrics), 8);
+    ck_assert_uint_eq(json_object_size(metrics), 13);
     ck_assert(real_at(area, "value") == v.value && real_at(area, "lower") == v.lower &&
               real_at(area, "upper") == v.upper);
     const json_t *confusion = json_object_get(json, "confusion");
@@ -652,6 +695,18 @@ static void metrics_of(const double t[4], double out[TOLD]) {
     out[3] = (t[0] * t[3] - t[1] * t[2]) / sqrt(no * yes * said_no * said_yes);
 }
 
+/* How far apart the told values of these four metrics are: a row of a small class moves a mean over
+ * classes more. */
+static void steps_of(const int cells[4], double out[TOLD]) {
+    const double no = cells[0] + cells[1], yes = cells[2] + cells[3], n = no + yes;
+    const double said_no = cells[0] + cells[2], said_yes = cells[1] + cells[3];
+    const double spread = 4 * no * yes * said_no * said_yes / (n * n * n * n);
+    const double basis[TOLD] = {n, 2 * fmin(no, yes), fmin(no + said_no, yes + said_yes),
+                                n * sqrt(spread) / 2};
+    for (size_t m = 0; m < TOLD; m++)
+        out[m] = gr_share_step((int64_t)fmin(basis[m], n), 10);
+}
+
 /*
  * Closed form: of all tables of as many rows, those with which the told metrics agree differ in
  * each small cell by 4 at least. With four exact digits many a table is the only
@@ -659,16 +714,20 @@ static void metrics_of(const double t[4], double out[TOLD]) {
  */
 START_TEST(withheld_cells_are_not_solved_for) {
     static const int tables[][4] = {{20, 3, 2, 5}, {30, 1, 4, 15}, {11, 2, 1, 16}, {40, 6, 3, 11}};
-    static const unsigned metric[TOLD] = {0, 2, 3, 4}; /* in gr_metric_rows */
+    const unsigned metric[TOLD] = {METRIC(accuracy), METRIC(balanced_accuracy), METRIC(macro_f1),
+                                   METRIC(matthews)};
     for (size_t k = 0; k < sizeof tables / sizeof *tables; k++) {
         struct gr_accumulator *accumulator = with_cells(2, tables[k], 1);
         const int n = tables[k][0] + tables[k][1] + tables[k][2] + tables[k][3];
-        double told[TOLD], step = gr_share_step(n, 10), least[4], most[4];
+        double told[TOLD], step[TOLD], least[4], most[4];
         MUST(gr_accumulator_disclose(accumulator, 10, 4));
+        steps_of(tables[k], step);
         for (size_t m = 0; m < TOLD; m++) {
             told[m] = gr_accumulator_metric(accumulator, metric[m]).value;
+            ck_assert(isnan(told[m]) == (step[m] >= 1));
             /* Nothing is told but a multiple of the step: the range below is all that is known. */
-            ck_assert_double_eq_tol(told[m] / step, rint(told[m] / step), 1e-9);
+            if (step[m] < 1)
+                ck_assert_double_eq_tol(told[m] / step[m], rint(told[m] / step[m]), 1e-9);
         }
         for (size_t c = 0; c < 4; c++) {
             least[c] = n;
@@ -682,8 +741,8 @@ START_TEST(withheld_cells_are_not_solved_for) {
                     bool agrees = true;
                     metrics_of(t, of);
                     for (size_t m = 0; m < TOLD; m++)
-                        agrees =
-                            agrees && (isnan(told[m]) || fabs(of[m] - told[m]) <= step / 2 + 1e-9);
+                        agrees = agrees &&
+                                 (isnan(told[m]) || fabs(of[m] - told[m]) <= step[m] / 2 + 1e-9);
                     for (size_t i = 0; agrees && i < 4; i++) {
                         least[i] = fmin(least[i], t[i]);
                         most[i] = fmax(most[i], t[i]);
@@ -801,6 +860,8 @@ int main(void) {
     if (gr_base_start() != GR_OK) return 1;
     tcase_set_timeout(tests, 30);
     tcase_add_loop_test(tests, classes_against_sklearn, 0, cases);
+    tcase_add_test(tests, two_classes_against_sklearn);
+    tcase_add_loop_test(tests, precision_is_enclosed, 0, cases);
     tcase_add_loop_test(tests, auc_is_enclosed, 0, cases);
     tcase_add_loop_test(tests, tables_against_sklearn, 0, cases);
     tcase_add_test(tests, numbers_against_sklearn);

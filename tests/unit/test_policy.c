@@ -61,6 +61,11 @@ static const char *told(void) {
                             "evaluate: {per_silo: true}\n"                                         \
                             "policy: {minimum_silos: 3, extremes: true, digits: 6}\n"
 
+/* Further metrics of two classes. */
+#define OTHERS                                                                                     \
+    "micro_f1, weighted_f1, cohen_kappa, sensitivity, specificity, positive_predictive_value, "    \
+    "negative_predictive_value, average_precision, observed_expected"
+
 static const struct {
     const char *key;
     const char *allowed; /* by which the study passes */
@@ -87,10 +92,12 @@ static const struct {
     {"releases", "[]", "[18, 19]",
      "found the number 19, which no release has: see `granary releases s.yaml`"},
     {"strategies", "[fedavg, fedprox]", "[fedprox]", NULL},
-    {"metrics", "[auc, balanced_accuracy, macro_f1, matthews, brier, calibration_error]",
-     "[auc, balanced_accuracy, brier, calibration_error]",
+    {"metrics",
+     "[auc, balanced_accuracy, macro_f1, matthews, brier, calibration_error, " OTHERS "]",
+     "[auc, balanced_accuracy, brier, calibration_error, " OTHERS "]",
      "found macro_f1, matthews (evaluate.every of s.yaml is 1: evaluation.json has them), allowed "
-     "only auc, balanced_accuracy, brier, calibration_error"},
+     "only auc, balanced_accuracy, brier, calibration_error, micro_f1, weighted_f1, cohen_kappa, "
+     "sensitivity, specificity, ..."},
     {"columns_refused", "[name, address]", "[name, sex, sick]",
      "found sex, sick (schema.columns of s.yaml), allowed no column of this list but of type text"},
     {"rounds", "60", "59", "found 60 (run.rounds of s.yaml), allowed at most 59"},
