@@ -160,7 +160,7 @@ static gr_status read_through(struct gr_reader *reader, struct csv_state *s) {
     }
     s->at = s->n_rows;
     reader->shape.group_bytes = s->groups.bytes;
-    if (s->n_rows == 0)
+    if (s->n_rows == 0 && !t->drops)
         status =
             gr_fail(GR_ERROR_DATA, "%s: a header and no rows, expected at least one", t->scan.path);
 out:
@@ -291,7 +291,7 @@ static gr_status csv_open(struct gr_reader *reader) {
     GR_TRY(gr_csv_table_settle(&s->table, reader->columns));
     tell_form(&s->table.scan.form, &reader->passed_over);
     reader->shape.shape[0] = s->n_rows;
-    GR_TRY(gr_table_shape_check(reader->table->file, &reader->shape));
+    if (s->n_rows > 0) GR_TRY(gr_table_shape_check(reader->table->file, &reader->shape));
     unsigned n = reader->columns->schema->columns_count;
     GR_TRY(gr_allocate_zero(n, sizeof *reader->found, "findings", &reader->found));
     for (unsigned i = 0; i < n; i++)

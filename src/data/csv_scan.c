@@ -66,7 +66,8 @@ static gr_status refill(struct gr_csv_scan *s) {
     s->at = 0;
     if (s->length == s->room) {
         char *grown;
-        if (s->room >= GR_CSV_ROW_MAX)
+        s->misread = s->room >= GR_CSV_ROW_MAX;
+        if (s->misread)
             return gr_fail(GR_ERROR_DATA, "%s:%zu: a row of more than %d MiB", s->path, s->line,
                            GR_CSV_ROW_MAX >> 20);
         gr_status status = gr_allocate(2 * s->room + 1, 1, "a row", &grown);
@@ -288,7 +289,7 @@ static enum outcome walk(struct gr_csv_scan *s, const char **next) {
 }
 
 /* By place alone: a field's text may be a person's. */
-static gr_status refuse(const struct gr_csv_scan *s, enum outcome outcome) {
+static gr_status refuse(struct gr_csv_scan *s, enum outcome outcome) {
     static const char *const what[] = {
         [BAD_QUOTE] = "a quote is opened and not closed",
         [BAD_AFTER_QUOTE] = "a quote within a field, expected it doubled in a quoted field",
@@ -297,6 +298,7 @@ static gr_status refuse(const struct gr_csv_scan *s, enum outcome outcome) {
         [TOO_MANY] = "one more than the 10000 columns there may be",
     };
     if (outcome == NO_MEMORY) return GR_ERROR_INTERNAL; /* the message is there */
+    s->misread = true;
     return gr_fail(GR_ERROR_DATA, "%s:%zu: column %zu: %s", s->path, s->row_line, s->n_fields + 1,
                    what[outcome]);
 }
@@ -398,7 +400,7 @@ out:
  * the buffer doubles, a long row's bytes are walked over twice on average. */
 gr_status gr_csv_scan_next(struct gr_csv_scan *scan, bool *more) {
     const char *next;
-    *more = false;
+    *more = scan->misread = false;
     for (;;) {
         if (scan->ended && scan->at == scan->length) return GR_OK;
         scan->row_line = scan->line;
@@ -418,5 +420,17 @@ gr_status gr_csv_scan_next(struct gr_csv_scan *scan, bool *more) {
         *more = true;
         if (scan->n_named > 0) shape_row(scan);
         return scan->form.latin1 ? decode(scan) : GR_OK;
+    }
+}
+
+gr_status gr_csv_scan_skip(struct gr_csv_scan *scan) {
+    for (;;) {
+        const char *from = scan->buffer + scan->at;
+        const char *end = memchr(from, scan->line_end, scan->length - scan->at);
+        scan->at = end ? (size_t)(end - scan->buffer) + 1 : scan->length;
+        scan->line += end != NULL;
+        if (end || scan->ended) return GR_OK;
+        const gr_status status = refill(scan);
+        if (status != GR_OK) return status;
     }
 }

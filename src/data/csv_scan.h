@@ -50,6 +50,7 @@ struct gr_csv_scan {
     bool ended;    /* the file has been read to its end */
     size_t line;   /* of the byte at `at`, from 1 */
     size_t row_line, row_offset;
+    bool misread; /* the last row was refused for what it holds: gr_csv_scan_skip goes past it */
     struct gr_csv_field *fields; /* of the present row; owned */
     size_t n_fields, fields_room;
     size_t n_named; /* 0: a row's fields are handed over as they are. Else the header has been read:
@@ -66,6 +67,9 @@ gr_status gr_csv_scan_open(const char *path, const struct gr_csv_config *csv,
                            struct gr_csv_scan *scan) GR_CHECKED;
 /* The next row into scan->fields; *more false: there is none. */
 gr_status gr_csv_scan_next(struct gr_csv_scan *scan, bool *more) GR_CHECKED;
+/* After a row that was misread: goes behind the end of the line in which it begins, so that a quote
+ * that is not closed takes no other row with it. */
+gr_status gr_csv_scan_skip(struct gr_csv_scan *scan) GR_CHECKED;
 /* Goes to a row that began at that offset and line. */
 gr_status gr_csv_scan_seek(struct gr_csv_scan *scan, size_t offset, size_t line) GR_CHECKED;
 void gr_csv_scan_close(struct gr_csv_scan *scan);

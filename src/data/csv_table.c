@@ -534,15 +534,18 @@ static gr_status drop(struct gr_csv_table *table) {
 }
 
 gr_status gr_csv_table_next(struct gr_csv_table *table, float *values, bool *more) {
+    struct gr_csv_scan *scan = &table->scan;
     bool there = false;
     gr_status status;
     do {
-        GR_TRY(gr_csv_scan_next(&table->scan, more));
-        if (!*more) goto out;
-        status = read_row(table, values, &there);
-        if (status == GR_ERROR_DATA && table->drops) {
+        status = gr_csv_scan_next(scan, more);
+        const bool misread = scan->misread;
+        if (status == GR_OK && !*more) goto out;
+        if (status == GR_OK) status = read_row(table, values, &there);
+        if (status == GR_ERROR_DATA && table->drops && (*more || misread)) {
             there = false;
             status = drop(table);
+            if (status == GR_OK && misread) status = gr_csv_scan_skip(scan);
         }
         GR_TRY(status);
     } while (!there);

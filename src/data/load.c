@@ -235,13 +235,12 @@ out:
     return status;
 }
 
-/* Where rows or persons are hidden a row that cannot be read must not show, as it would if its silo
- * did not take part. A table that is dealt is everybody's, and refused. */
+/* Where rows, persons or silos are hidden a row that cannot be read must not show, as it would if
+ * its silo did not take part. A table that is dealt is everybody's, and refused. */
 static unsigned asks_of(const struct gr_config *config, bool own) {
-    const enum gr_privacy_unit unit = config->privacy.unit;
     unsigned asks = 0;
-    if (unit == GR_PRIVACY_PERSON) asks |= GR_ASK_GROUPS;
-    if (own && (unit == GR_PRIVACY_ROW || unit == GR_PRIVACY_PERSON)) asks |= GR_ASK_DROPS;
+    if (config->privacy.unit == GR_PRIVACY_PERSON) asks |= GR_ASK_GROUPS;
+    if (own && gr_is_private(config)) asks |= GR_ASK_DROPS;
     return asks;
 }
 
@@ -353,7 +352,7 @@ static gr_status read_fit(struct load *l, size_t i, struct gr_reader *reader,
     uint32_t *row = NULL, *groups = NULL, n_groups = 0;
     size_t n = reader->shape.shape[0];
     gr_status status;
-    if (reader->asks & GR_ASK_GROUPS)
+    if ((reader->asks & GR_ASK_GROUPS) && n > 0)
         GR_TRY(gr_reader_groups(reader, reader->columns, NULL, n, &groups, &n_groups));
     GR_TRY(list_fit(reader, &n, &row));
     GR_TRY(gr_allocate(n, sizeof *picks, "a reading plan", &picks));

@@ -203,7 +203,7 @@ gr_status gr_silo_create(const struct gr_config *config, uint32_t id, size_t n,
     silo->id = id;
     silo->stream = gr_silo_stream(config, id);
     gr_silo_pseudonym(id, silo->pseudonym);
-    if (n == 0)
+    if (n == 0 && !(gr_is_private(config) && config->data.silo_tables_count > 0))
         return gr_fail(GR_ERROR_DATA, "%s: no rows to train on, expected at least one",
                        silo->pseudonym);
     GR_TRY(config->privacy.evaluation.noise_multiplier > 0

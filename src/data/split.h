@@ -34,7 +34,8 @@ gr_status gr_split_by_coins(const struct gr_config *config, uint32_t id, uint32_
 
 /*
  * A silo of n rows: splits them, and makes room in its parts for rows like `like`; all parts keep
- * the order of the rows. n = 0: GR_ERROR_DATA.
+ * the order of the rows. n = 0: GR_ERROR_DATA, but of an own table with privacy.unit, where having
+ * no rows must not show.
  */
 gr_status gr_silo_create(const struct gr_config *config, uint32_t id, size_t n,
                          const int32_t *labels, const struct gr_rows *like, struct gr_silo *silo,

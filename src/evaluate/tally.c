@@ -14,19 +14,19 @@ static gr_status add_row(struct gr_model *model, const float *parameters,
                          const struct gr_rows *rows, size_t row, double bound, double steps,
                          int64_t tally[GR_TALLIES]) {
     double loss;
-    size_t right;
-    gr_status status;
+    size_t right = 0;
     float *weight = gr_model_batch_weights(model);
     gr_rows_gather(rows, NULL, row, 1, gr_model_batch_features(model), gr_model_batch_labels(model),
                    gr_model_batch_targets(model));
     gr_rows_gather_terms(rows, NULL, row, 1, weight, gr_model_batch_offsets(model));
     if (weight) *weight = 1;
-    GR_TRY(gr_model_score(model, parameters, 1, &loss, &right));
+    const gr_status status = gr_model_score(model, parameters, 1, &loss, &right);
+    if (status != GR_OK && status != GR_ERROR_DATA) return status;
+    if (status != GR_OK) loss = (double)NAN; /* it cannot be looked up in the model */
     tally[GR_TALLY_ROWS] += llrint(steps);
     tally[GR_TALLY_LOSS] += cut(loss, bound, steps);
     if (right > 0 && isfinite(loss)) tally[GR_TALLY_RIGHT] += llrint(steps);
-out:
-    return status;
+    return GR_OK;
 }
 
 gr_status gr_evaluate_tally(struct gr_model *model, const float *parameters,

@@ -315,6 +315,18 @@ out:
     return status;
 }
 
+/* Not told with differential privacy, where one that is too large for a sum must not show either.
+ */
+static gr_status add_losses(const struct gr_federation *f, const struct gr_train_result *result) {
+    struct gr_round_sums *sums = &f->training->sums;
+    gr_status status = GR_OK;
+    if (gr_is_private(f->config)) return GR_OK;
+    GR_TRY(gr_loss_add(sums->loss, result->loss_sum));
+    status = gr_loss_add(sums->weight, result->processed_weight);
+out:
+    return status;
+}
+
 /*
  * Trains one silo into the next free update. A bad update is no error of the run: the silo sits
  * out, and GR_OK is returned. GR_LOST and internal errors go up.
@@ -342,8 +354,7 @@ static gr_status train_silo(struct gr_federation *f, size_t local, uint32_t roun
     }
     const float weight = status == GR_OK ? (float)weight_of(f, &result) : 0;
     const bool fits = isfinite(result.largest * weight * room);
-    if (status == GR_OK && fits) status = gr_loss_add(t->sums.loss, result.loss_sum);
-    if (status == GR_OK && fits) status = gr_loss_add(t->sums.weight, result.processed_weight);
+    if (status == GR_OK && fits) status = add_losses(f, &result);
     if (status == GR_ERROR_DATA || (status == GR_OK && !fits)) {
         sit_out(f, silo, round, GR_SIT_NOT_FINITE,
                 status != GR_OK         ? gr_message()

@@ -365,7 +365,7 @@ gr_status gr_private_steps_gradient(struct gr_private_steps *steps, const float 
     gr_status status;
     const size_t n = units_of(steps, rows);
     GR_TRY(begin_noise(steps));
-    GR_TRY(make_room(steps, n > steps->n_canaries ? n : steps->n_canaries));
+    GR_TRY(make_room(steps, n > steps->n_canaries ? n : steps->n_canaries + 1)); /* 1 at least */
     memset(steps->sum, 0, steps->size * sizeof *steps->sum);
     draw(steps, (uint32_t)n);
     start_masks(steps);
