@@ -1,47 +1,14 @@
 #!/bin/bash
 # Rows that silos hold out under differential privacy: their scores have noise, and cost.
 . "$TESTS/system/library.sh"
+. "$TESTS/system/clinics.sh"
 
-# Three clinics.
-rows() {
-    awk -v seed="$1" -v n="$2" 'BEGIN { srand(seed); print "age,bp,ward,died"
-        for (i = 0; i < n; i++) { age = 30 + int(55 * rand())
-            printf "%d,%d,%s,%s\n", age, 100 + int(60 * rand()), i % 3 == 1 ? "east" : "west", rand() < age / 100 ? "yes" : "no" } }'
-}
-for i in 1 2 3; do rows $i 2400 >$i.csv; done
-cat >schema.yaml <<'YAML'
-columns:
-- {name: age, type: integer, range: [0, 120]}
-- {name: bp, type: number, range: [50, 250]}
-- {name: ward, type: category, categories: [east, west], encode: one_hot}
-- {name: died, type: label, categories: [no, yes]}
-YAML
-cat >run.yaml <<'YAML'
-run: {name: scores, rounds: 5}
-data:
-  source: csv
-  silo_tables: [{file: 1.csv}, {file: 2.csv}, {file: 3.csv}]
-  schema: schema.yaml
-  validation_fraction: 0.2
-  test_fraction: 0.3
-evaluate: {every: 2}
-preprocess: {scale: min_max}
-model: {type: logistic}
-train: {learning_rate: 0.5, batch_size: 24, epochs: 0, steps: 10}
-silos: [{directory: own1}, {directory: own2}, {directory: own3}]
-privacy:
-  unit: row
-  clip_norm: 1
-  noise_multiplier: 1.2
-  expected_batch: 24
-  expected_units: 1500
+make_clinics 2400
+sed 's/^data: {/data: {validation_fraction: 0.2, test_fraction: 0.3, /; s/rounds: 3/rounds: 5/; s/expected_units: 250/expected_units: 1500/' run.yaml >longer.yaml
+cat longer.yaml - >run.yaml <<'YAML'
   evaluation: {noise_multiplier: 3, times: 3}
-  budget: {epsilon: 5, delta: 1.0e-4}
+evaluate: {every: 2}
 YAML
-digest() { "$GRANARY" inspect --digest "$1/model.h5"; }
-field() { sed -n "s/^ *\"$2\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$1/manifest.json" | head -1; }
-# Of a release, or all.
-entries() { grep -c "\"entry\":.*\"release\":\"$2" "$1/privacy-ledger"; }
 # The values of a figure, round by round.
 figure() { grep -o "\"$2\":[^,}]*" "$1/metrics.jsonl" | cut -d: -f2; }
 within() { awk -v a="$1" -v b="$2" -v d="$3" 'BEGIN { exit !(a != "" && a != "null" && a - b <= d && b - a <= d) }'; }
@@ -107,7 +74,7 @@ done
 
 # A row more, with the same secrets: a round's test and validation counts differ by that row at most.
 cp 2.csv two.csv
-rows 9 1 | tail -1 >>2.csv
+clinic 9 1 | tail -1 >>2.csv
 check "a row more" rehearse 2 more
 for name in validation_rows test_rows; do
     check "changes $name by one at most" awk -v a="$(figure r2 $name | tail -1)" -v b="$(figure more $name | tail -1)" 'BEGIN { exit !(a - b <= 1 && b - a <= 1) }'

@@ -2,40 +2,15 @@
 # granary privacy audit: its checks pass on a silo's own table, nothing is written or charged, and a
 # command whose noise is wrong is found by its own audit.
 . "$TESTS/system/library.sh"
+. "$TESTS/system/clinics.sh"
 LEAKY=$BUILD/tests/granary-leaky
 at_most() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && b != "" && a + 0 <= b + 0) }' || { echo "  '$1' > '$2'"; return 1; }; }
 # The plan, which does not know the model's size, rounds what the sampler adds up.
 near() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && b != "" && a <= b * 1.00001 && a >= b * .99999) }' || { echo "  '$1' is not '$2'"; return 1; }; }
 field() { sed -n "s/.*\"$1\": \([^,]*\),*/\1/p" "$OUT"; }
 
-awk 'BEGIN { srand(3); print "age,bp,ward,died"
-    for (i = 0; i < 230; i++) { age = 30 + int(55 * rand())
-        printf "%d,%d,%s,%s\n", age, 100 + int(60 * rand()), i % 3 == 1 ? "east" : "west", rand() < age / 100 ? "yes" : "no" } }' >1.csv
-cat >schema.yaml <<'YAML'
-columns:
-- {name: age, type: integer, range: [0, 120]}
-- {name: bp, type: number, range: [50, 250]}
-- {name: ward, type: category, categories: [east, west], encode: one_hot}
-- {name: died, type: label, categories: [no, yes]}
-YAML
-cat >run.yaml <<'YAML'
-run: {name: private, rounds: 3}
-data:
-  source: csv
-  silo_tables: [{file: 1.csv}]
-  schema: schema.yaml
-preprocess: {scale: min_max}
-model: {type: mlp, hidden: [12]}
-train: {learning_rate: 0.5, batch_size: 24, epochs: 0, steps: 10}
-silos: [{directory: own1}]
-privacy:
-  unit: row
-  clip_norm: 1
-  noise_multiplier: 1.2
-  expected_batch: 24
-  expected_units: 250
-  budget: {epsilon: 5, delta: 1.0e-4}
-YAML
+make_clinics 230 1
+sed -i 's/type: logistic/type: mlp, hidden: [12]/' run.yaml
 check "an audit" exits 0 "$GRANARY" privacy audit run.yaml --canaries 60
 check "is of a silo" prints "audit of silo-000: 230 rows, 30 steps"
 check "has all checks" equal "$(grep -c '^check .* passed ' "$OUT")" 9

@@ -1,42 +1,10 @@
 #!/bin/bash
 # Differential privacy of rows: what is told of a run, its ledger and budget, and what one row changes.
 . "$TESTS/system/library.sh"
+. "$TESTS/system/clinics.sh"
 
 # Three clinics of 240 rows each.
-rows() {
-    awk -v seed="$1" -v n="$2" 'BEGIN { srand(seed); print "age,bp,ward,died"
-        for (i = 0; i < n; i++) { age = 30 + int(55 * rand())
-            printf "%d,%d,%s,%s\n", age, 100 + int(60 * rand()), i % 3 == 1 ? "east" : "west", rand() < age / 100 ? "yes" : "no" } }'
-}
-for i in 1 2 3; do rows $i 240 >$i.csv; done
-cat >schema.yaml <<'YAML'
-columns:
-- {name: age, type: integer, range: [0, 120]}
-- {name: bp, type: number, range: [50, 250]}
-- {name: ward, type: category, categories: [east, west], encode: one_hot}
-- {name: died, type: label, categories: [no, yes]}
-YAML
-cat >run.yaml <<'YAML'
-run: {name: private, rounds: 3}
-data:
-  source: csv
-  silo_tables: [{file: 1.csv}, {file: 2.csv}, {file: 3.csv}]
-  schema: schema.yaml
-preprocess: {scale: min_max}
-model: {type: logistic}
-train: {learning_rate: 0.5, batch_size: 24, epochs: 0, steps: 10}
-silos: [{directory: own1}, {directory: own2}, {directory: own3}]
-privacy:
-  unit: row
-  clip_norm: 1
-  noise_multiplier: 1.2
-  expected_batch: 24
-  expected_units: 250
-  budget: {epsilon: 5, delta: 1.0e-4}
-YAML
-digest() { "$GRANARY" inspect --digest "$1/model.h5"; }
-field() { sed -n "s/^ *\"$2\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$1/manifest.json" | head -1; }
-entries() { grep -c '"entry":' "$1/privacy-ledger"; }
+make_clinics 240
 
 # ---- what is told -----------------------------------------------------------------------------------
 check "a private run" exits 0 on_ranks 2 train run.yaml --run first --quiet
@@ -81,7 +49,7 @@ mv own2/privacy-ledger moved
 check "or is missing" exits 77 on_ranks 2 train run.yaml --run cut --quiet --set privacy.budget.epsilon=50
 mv moved own2/privacy-ledger
 mv 2.csv two.csv
-rows 9 240 >2.csv
+clinic 9 240 >2.csv
 check "or is of another table" exits 77 on_ranks 2 train run.yaml --run cut --quiet --set privacy.budget.epsilon=50
 mv two.csv 2.csv
 cp -r own2 earlier
@@ -116,19 +84,19 @@ told() {
     sed 's/"\(hash\|before\|previous\|digest\|run\|run_id\|metrics\|manifest\|model\|model_digest\|fingerprint\|config\|seal\|data_fingerprint\)":"[^"]*"/"\1":""/g
          s/"\(time\|started\|ended\|seconds\|update_norm\|build\|bytes_sent\)":[^,}{]*\([,}]\)/"\1":0\2/g; s/"seconds":{[^}]*}/"seconds":0/; s/[0-9]*\.[0-9]* s\b/0 s/g; s/[0-9a-f]\{16,64\}//g' "$1"
 }
-rows 2 240 >2.csv; tail -1 1.csv | sed 's/,/,/' >>2.csv
+clinic 2 240 >2.csv; tail -1 1.csv | sed 's/,/,/' >>2.csv
 check "a row more" rehearse 2 more
 check "is another model" differ "$(digest r2)" "$(digest more)"
 for file in metrics.jsonl events.jsonl resolved.yaml; do
     check "and the same $file" equal "$(told r2/$file)" "$(told more/$file)"
 done
 check "of the same size" equal "$(stat -c %s r2/model.h5)" "$(stat -c %s more/model.h5)"
-rows 2 240 >2.csv
+clinic 2 240 >2.csv
 # Held: more than twice the rows expected take no part.
-rows 2 501 >2.csv
+clinic 2 501 >2.csv
 check "more than twice the rows expected" rehearse 2 large
 check "take no part" grep -q '"sat_out":1' large/metrics.jsonl
-rows 2 240 >2.csv
+clinic 2 240 >2.csv
 
 # ---- what does not go with it -----------------------------------------------------------------------
 refused() { # SETTING... PATTERN
