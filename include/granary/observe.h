@@ -310,11 +310,18 @@ void gr_run_summary_release(struct gr_run_summary *summary);
  * Not collective. Reads manifest.json, resolved.yaml, metrics.jsonl, events.jsonl and, where there
  * is one, evaluation.json of a run directory and writes its report.html: one page, nothing loaded
  * from elsewhere. Only manifest.json must be there and whole (GR_ERROR_DATA): others that cannot be
- * read are left out, and the page says so.
+ * read are left out, and the page says so. The model card is written as well.
  */
 gr_status gr_report_write(const char *run_path) GR_CHECKED;
 /* Not collective. RUN_PATH/report.html, without doubled slashes; caller frees. */
 gr_status gr_report_path(const char *run_path, char **out) GR_CHECKED;
+
+/*
+ * Not collective. Reads the same files and writes model-card.md beside them: Markdown with the front
+ * matter of Hugging Face's model cards, for people who are given the model and were not there
+ * (Mitchell et al. 2019). It tells nothing that the report does not, and no paths. Errors as above.
+ */
+gr_status gr_model_card_write(const char *run_path) GR_CHECKED;
 
 /* The same for 1 to GR_REPORT_RUNS_MAX runs, over each other, written to `path` whole or not at
  * all; GR_ERROR_USAGE if that is one of the runs' own files. */

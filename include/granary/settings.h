@@ -742,6 +742,26 @@ struct gr_policy_config {
     GR_POLICY_KEYS(GR_MEMBER, )
 };
 
+/* What people say of the model, for model-card.md; nothing of it changes a run. */
+#define GR_CARD_KEYS(X, in)                                                                        \
+    /* The model's name; empty: run.name. */                                                       \
+    X##_TEXT(in, title, NULL, CHANGEABLE)                                                          \
+    /* As Hugging Face writes it, such as apache-2.0 or other. */                                  \
+    X##_TEXT(in, license, NULL, CHANGEABLE)                                                        \
+    /* Who to ask. */                                                                              \
+    X##_TEXT(in, contact, NULL, CHANGEABLE)                                                        \
+    X##_TEXT(in, intended_use, NULL, CHANGEABLE)                                                   \
+    /* Where it is not to be used, and what it is not known to do. */                              \
+    X##_TEXT(in, limits, NULL, CHANGEABLE)                                                         \
+    /* Of the federation: which institutions, which rows, of when; never of one silo alone. */     \
+    X##_TEXT(in, data, NULL, CHANGEABLE)                                                           \
+    /* By whom, when, of what: a line each. */                                                     \
+    X##_TEXTS(in, approvals, 64, NULL, CHANGEABLE, NULL)                                           \
+    X##_TEXTS(in, tags, 32, NULL, CHANGEABLE, NULL)
+struct gr_card_config {
+    GR_CARD_KEYS(GR_MEMBER, )
+};
+
 /* ---- faults --------------------------------------------------------------------------------- */
 
 /* A fault to be injected, and the point of a round at which it strikes. */
@@ -864,6 +884,7 @@ struct gr_silo_config {
     X##_PART(in, checkpoint, gr_checkpoint_config, GR_CHECKPOINT_KEYS)                             \
     X##_PART(in, alerts, gr_alerts_config, GR_ALERTS_KEYS)                                         \
     X##_PART(in, policy, gr_policy_config, GR_POLICY_KEYS)                                         \
+    X##_PART(in, card, gr_card_config, GR_CARD_KEYS)                                               \
     X##_PARTS(in, faults, gr_fault_config, GR_FAULT_KEYS, 64, CHANGEABLE)
 struct gr_config {
     GR_CONFIG_KEYS(GR_MEMBER, )
@@ -896,6 +917,7 @@ struct gr_config {
     LIST(gr_checkpoint_config, GR_CHECKPOINT_KEYS)                                                 \
     LIST(gr_alerts_config, GR_ALERTS_KEYS)                                                         \
     LIST(gr_policy_config, GR_POLICY_KEYS)                                                         \
+    LIST(gr_card_config, GR_CARD_KEYS)                                                             \
     LIST(gr_fault_config, GR_FAULT_KEYS)                                                           \
     LIST(gr_silo_config, GR_SILO_KEYS)                                                             \
     LIST(gr_config, GR_CONFIG_KEYS)

@@ -35,8 +35,10 @@ gr_status gr_command_report(struct gr_invocation *invocation) {
     GR_TRY(gr_file_check_output(path, NULL, 0));
     if (n == 1 && gr_is_site_folder(runs[0]))
         GR_TRY(gr_site_report_write(runs[0], gr_release_words_of, path));
-    else
+    else if (output)
         GR_TRY(gr_report_write_runs(runs, n, path));
+    else
+        GR_TRY(gr_report_write(runs[0]));
     printf("%s\n", path);
 out:
     gr_free(path);

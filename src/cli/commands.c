@@ -453,7 +453,8 @@ const struct gr_command gr_commands[] = {
      .notes =
          "RUN is a run directory, finished or not; at most eight. One HTML file that needs\n"
          "nothing else. It tells no more than the run directories do, and no paths. A run\n"
-         "writes its own report.html when it ends. FOLDER of a site in a study: a page on all\n"
+         "writes its own report.html when it ends, and model-card.md, which is written anew\n"
+         "here without -o. FOLDER of a site in a study: a page on all\n"
          "that has left the site, made from its journals.\n"
          "\n"
          "example: granary report runs/a runs/b -o comparison.html\n"},

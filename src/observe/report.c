@@ -140,6 +140,7 @@ gr_status gr_report_write(const char *run_path) {
     char *path = NULL;
     GR_TRY(gr_report_path(run_path, &path));
     GR_TRY(gr_report_write_runs(&run_path, 1, path));
+    status = gr_model_card_write(run_path);
 out:
     gr_free(path);
     return status;

@@ -97,7 +97,7 @@ static bool holds_checkpoint(int folder) {
 static bool holds_run(int folder) {
     static const char *const files[] = {"manifest.json", "resolved.yaml", "metrics.jsonl",
                                         "events.jsonl",  "model.h5",      "evaluation.json",
-                                        "report.html",   "silos"};
+                                        "report.html",   "model-card.md", "silos"};
     struct stat info;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (fstatat(folder, files[i], &info, AT_SYMLINK_NOFOLLOW) == 0) return true;

@@ -36,8 +36,9 @@ check "the model was another" differ "$(digest_of runs/all)" "$(digest_of plain)
 check "the old run has a statement" grep -q '"silo": "b2"' runs/all/withdrawn.json
 check "with the new digest" grep -q "\"model_digest\": \"$(digest_of plain)\"" runs/all/withdrawn.json
 check "of what cannot be undone" grep -q '"not_undone"' runs/all/withdrawn.json
-check "of its records nothing is changed" diff -r -x withdrawn.json -x report.html -x lock runs/all before
+check "of its records nothing is changed" diff -r -x withdrawn.json -x report.html -x model-card.md -x lock runs/all before
 check "its report tells" grep -q "the silo b2 has been withdrawn" runs/all/report.html
+check "and its model card" grep -q "the silo b2 has been withdrawn" runs/all/model-card.md
 check "inspect tells" bash -c "'$GRANARY' inspect runs/all | grep -q 'withdrawn *b2; the model without it is $(digest_of plain)'"
 check "predict warns" exits 0 "$GRANARY" predict runs/all/model.h5 a.csv -o answers.csv
 check "which silo" says "the silo b2 has been withdrawn from this model"

@@ -151,6 +151,14 @@ static const struct {
     {{"policy.minimum_silos=3"}, false},
     {{"policy.extremes=true"}, false},
     {{"policy.digits=17"}, false},
+    {{"card.title=x"}, true},
+    {{"card.license=mit"}, true},
+    {{"card.contact=x"}, true},
+    {{"card.intended_use=x"}, true},
+    {{"card.limits=x"}, true},
+    {{"card.data=x"}, true},
+    {{"card.approvals=[x, y]"}, true},
+    {{"card.tags=[x]"}, true},
     {{"faults=[{kind: kill, silo: 0, round: 1}]", "run.rehearsal=true"}, true},
     {{"faults=[{kind: corrupt, silo: 2, round: 9, point: checkpoint}, {kind: stop, silo: 1, "
       "round: 3, point: recover, after_s: 0.0025, seconds: 1.5}]",
@@ -277,6 +285,8 @@ START_TEST(test_resolved) {
               "checkpoint:\n  every: 1\n  keep: 2\n  io: auto\n  hints: []\n"
               "alerts:\n  participation: 0.5\n  rounds: 3\n"
               "policy:\n  minimum_silos: 2\n  extremes: false\n  digits: 4\n"
+              "card:\n  title: ''\n  license: ''\n  contact: ''\n  intended_use: ''\n  limits: ''\n"
+              "  data: ''\n  approvals: []\n  tags: []\n"
               "faults: []\n");
     gr_free(yaml);
     gr_config_free(config);
