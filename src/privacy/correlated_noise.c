@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "privacy/correlated_noise.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <sodium.h>
 #include <string.h>
@@ -133,78 +132,4 @@ void gr_correlated_noise_apply(struct gr_correlated_noise *noise,
         sum[i] = sum[i] * UNIT + y[i];
     keep_buffers(noise);
     noise->step++;
-}
-
-/* ---- its state ------------------------------------------------------------------------------ */
-
-/* A state begins with this, then has the rows, then the digest of both. */
-struct correlated_head {
-    char title[16];
-    uint32_t bits, bands, buffers, spare_bits;
-    uint32_t weight[GR_CORRELATION_BUFFERS_MAX], decay[GR_CORRELATION_BUFFERS_MAX];
-    uint64_t n, step;
-    double sigma;
-};
-static const char title[16] = "granary noise 1";
-
-static struct correlated_head head_of(const struct gr_correlated_noise *noise) {
-    struct correlated_head head = {.bits = GR_CORRELATION_BITS,
-                                   .bands = noise->matrix.bands,
-                                   .buffers = noise->matrix.buffers,
-                                   .spare_bits = GR_CORRELATION_SPARE_BITS,
-                                   .n = noise->n,
-                                   .step = noise->step,
-                                   .sigma = gr_noise_sigma(noise->drawn)};
-    memcpy(head.title, title, sizeof title);
-    memcpy(head.weight, noise->matrix.weight, sizeof head.weight);
-    memcpy(head.decay, noise->matrix.decay, sizeof head.decay);
-    return head;
-}
-
-static size_t row_bytes(const struct gr_correlated_noise *noise) {
-    return noise->rows * noise->n * sizeof *noise->row;
-}
-
-size_t gr_correlated_noise_bytes(const struct gr_correlated_noise *noise) {
-    return sizeof(struct correlated_head) + row_bytes(noise) + GR_DIGEST_BYTES;
-}
-
-void gr_correlated_noise_save(const struct gr_correlated_noise *noise, void *bytes) {
-    const struct correlated_head head = head_of(noise);
-    const size_t rows = row_bytes(noise);
-    unsigned char *to = bytes;
-    memcpy(to, &head, sizeof head);
-    if (rows) memcpy(to + sizeof head, noise->row, rows);
-    gr_digest_of(to, sizeof head + rows, to + sizeof head + rows);
-}
-
-gr_status gr_correlated_noise_restore(struct gr_correlated_noise *noise, const void *bytes,
-                                      size_t size) {
-    const size_t expected = gr_correlated_noise_bytes(noise), rows = row_bytes(noise);
-    const struct correlated_head mine = head_of(noise);
-    struct correlated_head head;
-    unsigned char digest[GR_DIGEST_BYTES];
-    if (size != expected)
-        return gr_fail(GR_ERROR_DATA, "state of correlated noise: %zu bytes, expected %zu", size,
-                       expected);
-    gr_digest_of(bytes, expected - GR_DIGEST_BYTES, digest);
-    if (memcmp((const char *)bytes + expected - GR_DIGEST_BYTES, digest, sizeof digest) != 0)
-        return gr_fail(GR_ERROR_DATA, "state of correlated noise: it is not what was written");
-    memcpy(&head, bytes, sizeof head);
-    if (memcmp(head.title, mine.title, sizeof title) != 0 || head.bits != mine.bits ||
-        head.spare_bits != mine.spare_bits)
-        return gr_fail(GR_ERROR_DATA, "state of correlated noise: it is of another version");
-    if (head.bands != mine.bands || head.buffers != mine.buffers || head.n != mine.n ||
-        head.sigma != mine.sigma)
-        return gr_fail(GR_ERROR_DATA,
-                       "state of correlated noise: of %u bands, %u buffers, %" PRIu64
-                       " numbers and standard deviation %g, expected %u, %u, %" PRIu64 " and %g",
-                       head.bands, head.buffers, head.n, head.sigma, mine.bands, mine.buffers,
-                       mine.n, mine.sigma);
-    if (memcmp(head.weight, mine.weight, sizeof mine.weight) != 0 ||
-        memcmp(head.decay, mine.decay, sizeof mine.decay) != 0)
-        return gr_fail(GR_ERROR_DATA, "state of correlated noise: it has other buffers");
-    if (rows) memcpy(noise->row, (const char *)bytes + sizeof head, rows);
-    noise->step = head.step;
-    return GR_OK;
 }

@@ -64,13 +64,4 @@ void gr_correlated_noise_apply(struct gr_correlated_noise *noise,
                                const unsigned char seed[GR_NOISE_SEED_BYTES], uint64_t stream,
                                int64_t *sum);
 
-/* Bytes of the state, for the silo's own file. */
-size_t gr_correlated_noise_bytes(const struct gr_correlated_noise *noise);
-/* Writes the state: gr_correlated_noise_bytes bytes. */
-void gr_correlated_noise_save(const struct gr_correlated_noise *noise, void *bytes);
-/* Takes up a state that was saved by one of the same matrix, sigma and n. Errors: GR_ERROR_DATA: of
- * another, or damaged; the noise is then as it was. */
-gr_status gr_correlated_noise_restore(struct gr_correlated_noise *noise, const void *bytes,
-                                      size_t size) GR_CHECKED;
-
 #endif

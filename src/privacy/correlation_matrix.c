@@ -59,15 +59,14 @@ static uint64_t columns_product(const struct gr_correlation_matrix *matrix, uint
     return sum;
 }
 
-/* The steps of a unit: n listed ones, or those that are a separation apart. */
+/* The steps of a unit: 0, separation, 2 separation, ..., of them n. */
 struct places {
-    const uint32_t *at; /* NULL: 0, separation, 2 separation, ... */
     uint32_t separation;
     size_t n;
 };
 
 static uint32_t place(const struct places *places, size_t i) {
-    return places->at ? places->at[i] : (uint32_t)(i * places->separation);
+    return (uint32_t)(i * places->separation);
 }
 
 /* The square of the norm of these columns' sum, in units of 2^-12. */
@@ -107,16 +106,11 @@ static double sensitivity(const struct gr_correlation_matrix *matrix, uint32_t s
     return sqrt((double)bands_square(matrix, steps, places)) / UNIT * (1 + 0x1p-50);
 }
 
-double gr_correlation_sensitivity_at(const struct gr_correlation_matrix *matrix, uint32_t steps,
-                                     const uint32_t *at, size_t n) {
-    return sensitivity(matrix, steps, &(struct places){at, 0, n});
-}
-
 double gr_correlation_sensitivity(const struct gr_correlation_matrix *matrix,
                                   const struct gr_participation_limits *limits) {
     const uint32_t most = (limits->steps - 1) / limits->separation + 1;
     const size_t n = limits->times < most ? limits->times : most;
-    return sensitivity(matrix, limits->steps, &(struct places){NULL, limits->separation, n});
+    return sensitivity(matrix, limits->steps, &(struct places){limits->separation, n});
 }
 
 double gr_correlation_ratio(const struct gr_correlation_matrix *matrix,

@@ -62,9 +62,6 @@ gr_status gr_correlation_buffered(uint32_t buffers, const struct gr_participatio
  */
 double gr_correlation_sensitivity(const struct gr_correlation_matrix *matrix,
                                   const struct gr_participation_limits *limits);
-/* The same for a unit that is in n steps, which rise and are below `steps`. */
-double gr_correlation_sensitivity_at(const struct gr_correlation_matrix *matrix, uint32_t steps,
-                                     const uint32_t *at, size_t n);
 /* By how much, in steps of the grid, the rounding of buffers adds to that norm, over all steps and
  * n numbers each; 0 for bands. See correlated_noise.h. */
 double gr_correlation_rounding(const struct gr_correlation_matrix *matrix, uint32_t steps,

@@ -359,6 +359,21 @@ static gr_status check_kept(const struct gr_trainer *trainer, const struct gr_si
     return GR_OK;
 }
 
+/* After the last step: `update` holds the parameters, and becomes their difference. */
+static gr_status end_steps(struct gr_trainer *trainer, const struct gr_silo *silo,
+                           const float *global, float *update, struct gr_train_result *out) {
+    const size_t size = gr_model_layout(trainer->model)->size;
+    gr_status status;
+    if (trainer->solver) {
+        trainer->solver->steps = trainer->steps_done;
+        GR_TRY(check_kept(trainer, silo, size));
+    }
+    trainer->solver = NULL;
+    status = take_largest(silo, subtract(update, global, size), out);
+out:
+    return status;
+}
+
 /* Rows that weigh nothing move nothing, and a silo goes on from the state it had. */
 static gr_status bring_nothing(struct gr_trainer *trainer, float *update) {
     memset(update, 0, gr_model_layout(trainer->model)->size * sizeof *update);
@@ -379,12 +394,7 @@ gr_status gr_train_silo(struct gr_trainer *trainer, const struct gr_silo *silo, 
     /* `update` holds the parameters in training: a vector less than to keep both. */
     while (trainer->steps_left > 0)
         GR_TRY(train_pass(trainer, silo, update, poll, context, out));
-    if (trainer->solver) {
-        trainer->solver->steps = trainer->steps_done;
-        GR_TRY(check_kept(trainer, silo, size));
-    }
-    trainer->solver = NULL;
-    status = take_largest(silo, subtract(update, global, size), out);
+    status = end_steps(trainer, silo, global, update, out);
 out:
     return status;
 }
@@ -447,12 +457,7 @@ gr_status gr_train_silo_privately(struct gr_trainer *trainer, const struct gr_si
             gr_add_proximal(trainer->gradient, update, global, config->proximal_mu, size);
         take_step(trainer, ++trainer->steps_done, update, trainer->gradient);
     }
-    if (trainer->solver) {
-        trainer->solver->steps = trainer->steps_done;
-        GR_TRY(check_kept(trainer, silo, size));
-    }
-    trainer->solver = NULL;
-    status = take_largest(silo, subtract(update, global, size), out);
+    status = end_steps(trainer, silo, global, update, out);
 out:
     return status;
 }

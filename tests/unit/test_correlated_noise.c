@@ -77,8 +77,8 @@ static struct gr_correlation_matrix matrix_of(int i) {
     return c;
 }
 
-/* Over each subset of 11 steps: the norm is that of the dense matrix, and none that is allowed has
- * more than the worst; some has as much. */
+/* Over all subsets of 11 steps that are allowed, by the dense matrix: none has more than the worst,
+ * and some has as much. */
 START_TEST(sensitivities) {
     enum { STEPS = 11 };
     for (int m = 0; m < MATRICES; m++)
@@ -91,8 +91,6 @@ START_TEST(sensitivities) {
                     const size_t n = list_of(subset, separation, at);
                     if (n == 0 || n > times) continue;
                     const double norm = norm_of(&c, STEPS, subset);
-                    if (fabs(gr_correlation_sensitivity_at(&c, STEPS, at, n) / norm - 1) > 3e-9)
-                        ck_abort_msg("matrix %d, subset %x", m, subset);
                     worst = fmax(worst, norm);
                 }
                 const struct gr_participation_limits participation = {STEPS, separation, times};
@@ -368,81 +366,6 @@ END_TEST
 
 /* ---- state ---------------------------------------------------------------------------------- */
 
-static struct gr_correlated_noise *create(const struct gr_correlation_matrix *c, double sigma,
-                                          size_t n) {
-    struct gr_correlated_noise *noise;
-    MUST(gr_correlated_noise_create(c, sigma, n, &noise));
-    return noise;
-}
-
-/* A run that stops at each step goes on as if it had not. */
-START_TEST(kept_state) {
-    for (int m = 0; m < MATRICES; m++) {
-        const struct gr_correlation_matrix c = matrix_of(m);
-        run(&c, 100);
-        struct gr_correlated_noise *noise = create(&c, 100, N);
-        const size_t size = gr_correlated_noise_bytes(noise);
-        char *bytes = malloc(size);
-        for (int t = 0; t < STEPS; t++) {
-            gr_correlated_noise_save(noise, bytes);
-            gr_correlated_noise_free(noise);
-            noise = create(&c, 100, N);
-            MUST(gr_correlated_noise_restore(noise, bytes, size));
-            ck_assert_uint_eq(gr_correlated_noise_step(noise), (uint64_t)t);
-            gr_correlated_noise_apply(noise, seed, (uint64_t)t, x[t]);
-            ck_assert_mem_eq(x[t], r[t], sizeof r[t]);
-        }
-        gr_correlated_noise_free(noise);
-        free(bytes);
-    }
-}
-END_TEST
-
-static void check_bad_states(const struct gr_correlation_matrix *c,
-                             struct gr_correlated_noise *const others[4]) {
-    struct gr_correlated_noise *noise = create(c, 100, 5);
-    int64_t sum[5] = {0}, expected[5] = {0};
-    gr_correlated_noise_apply(noise, seed, 0, sum);
-    const size_t size = gr_correlated_noise_bytes(noise);
-    char *bytes = malloc(size);
-    gr_correlated_noise_save(noise, bytes);
-    for (size_t i = 0; i < 4; i++) {
-        ck_assert_int_eq(gr_correlated_noise_restore(others[i], bytes, size), GR_ERROR_DATA);
-        ck_assert_uint_eq(gr_correlated_noise_step(others[i]), 0);
-        gr_correlated_noise_free(others[i]);
-    }
-    for (size_t cut = 0; cut < size; cut++)
-        ck_assert_int_eq(gr_correlated_noise_restore(noise, bytes, cut), GR_ERROR_DATA);
-    for (size_t at = 0; at < size; at++) {
-        bytes[at] ^= 4;
-        ck_assert_int_eq(gr_correlated_noise_restore(noise, bytes, size), GR_ERROR_DATA);
-        bytes[at] ^= 4;
-    }
-    struct gr_correlated_noise *again = create(c, 100, 5);
-    MUST(gr_correlated_noise_restore(again, bytes, size));
-    memset(sum, 0, sizeof sum);
-    gr_correlated_noise_apply(again, seed, 1, expected);
-    gr_correlated_noise_apply(noise, seed, 1, sum);
-    ck_assert_mem_eq(sum, expected, sizeof sum);
-    gr_correlated_noise_free(again);
-    gr_correlated_noise_free(noise);
-    free(bytes);
-}
-
-START_TEST(bad_states) {
-    const struct gr_correlation_matrix four = matrix_of(2), five = matrix_of(3),
-                                       buffered = matrix_of(7);
-    struct gr_correlation_matrix other = buffered;
-    other.decay[1]--;
-    check_bad_states(
-        &four, (struct gr_correlated_noise *[]){create(&five, 100, 5), create(&four, 101, 5),
-                                                create(&four, 100, 6), create(&five, 100, 3)});
-    check_bad_states(&buffered, (struct gr_correlated_noise *[]){
-                                    create(&other, 100, 5), create(&buffered, 101, 5),
-                                    create(&buffered, 100, 6), create(&four, 100, 3)});
-}
-END_TEST
-
 START_TEST(refused) {
     static const double bad[] = {0, -1, 0.49, 0x1.01p34, NAN, INFINITY};
     struct gr_correlation_matrix c;
@@ -459,4 +382,4 @@ END_TEST
 
 RUN_TESTS("correlated noise", coefficients, sensitivities, inverse_is_small, sensitivity_of_passes,
           errors, errors_to_reach, buffers, function_of_what_is_noised, explained_by_other_noise,
-          inverse_of_the_matrix, measured_errors, kept_state, bad_states, refused)
+          inverse_of_the_matrix, measured_errors, refused)
