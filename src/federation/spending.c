@@ -52,6 +52,20 @@ static bool charges(const struct gr_federation *f) {
     return f->config->privacy.unit == GR_PRIVACY_SILO || !f->config->run.rehearsal;
 }
 
+/* What cannot be accounted for afterwards must not begin. Where there is a budget it ends the run
+ * in time; else all rounds are to come. */
+static gr_status check_plan(const struct gr_config *config, const struct gr_privacy_plan *plan) {
+    struct gr_privacy_event event[] = {plan->round, plan->evaluation};
+    const struct gr_privacy_history history = {plan->adjacency, event,
+                                               plan->evaluation.count > 0 ? 2 : 1};
+    if (!(config->privacy.budget.epsilon > 0)) event[0].count *= plan->rounds;
+    const gr_status status = gr_accounting_check(&history, config->privacy.budget.delta);
+    return status == GR_OK
+               ? status
+               : gr_fail_context(status, "privacy.unit %s: nothing could be promised of a run: ",
+                                 gr_privacy_unit_text(config->privacy.unit));
+}
+
 gr_status gr_spending_create(struct gr_federation *f) {
     struct gr_spending *spending;
     gr_status status = GR_OK;
@@ -61,6 +75,7 @@ gr_status gr_spending_create(struct gr_federation *f) {
     spending->last_round = UINT32_MAX;
     spending->plan = gr_privacy_plan_of(f->config);
     GR_TRY(gr_privacy_plan_sampler(f->config, f->layout->n_parameters, &spending->plan));
+    GR_TRY(check_plan(f->config, &spending->plan));
     GR_TRY(gr_allocate_zero(f->data->n_local, sizeof(struct gr_ledger *), "ledgers",
                             &spending->ledger));
 out:

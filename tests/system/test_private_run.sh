@@ -117,6 +117,10 @@ refused bfloat16 --set model.compute=bfloat16 'model.compute: found bfloat16, al
 refused delta --set privacy.budget.delta=0.01 'privacy.budget.delta: found 0.01, allowed up to 1 / privacy.expected_units'
 refused replace --set privacy.adjacency=replace 'privacy.adjacency: found replace, allowed add_remove or zero_out with privacy.sampling poisson'
 refused noise --set privacy.noise_multiplier=0 'privacy.noise_multiplier: found 0, allowed 0.05 to 1000'
+# What is accounted for is less than what is added, and has to be within the accountant's limits before any round.
+refused accounted --set privacy.noise_multiplier=0.05 'nothing could be promised of a run: noise multiplier: found 0.0497'
+refused bands --set privacy.sampling=fixed --set 'privacy.correlation={type: banded, bands: 1024}' --set privacy.noise_multiplier=0.1 --set train.steps=2000 'nothing could be promised of a run'
+refused steps --set privacy.budget.epsilon=0 --set train.steps=1000000 --set run.rounds=200 'nothing could be promised of a run: steps: found 200000000'
 refused clip --set privacy.clip_norm=0 'privacy.clip_norm: found 0'
 refused units --set privacy.expected_units=0 'privacy.expected_units: found 0'
 refused schema --set "data.schema=''" 'data.schema: is required'
