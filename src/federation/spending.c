@@ -59,7 +59,12 @@ static gr_status check_plan(const struct gr_config *config, const struct gr_priv
     const struct gr_privacy_history history = {plan->adjacency, event,
                                                plan->evaluation.count > 0 ? 2 : 1};
     if (!(config->privacy.budget.epsilon > 0)) event[0].count *= plan->rounds;
-    const gr_status status = gr_accounting_check(&history, config->privacy.budget.delta);
+    const double added = (double)event[0].count * event[0].delta_added +
+                         (double)event[1].count * event[1].delta_added;
+    gr_status status = gr_accounting_check(&history, config->privacy.budget.delta);
+    if (status == GR_OK && !(added < config->privacy.budget.delta))
+        status = gr_fail(GR_ERROR_CONFIG, "privacy.budget.delta: the noise's sampler adds %g to it",
+                         added);
     return status == GR_OK
                ? status
                : gr_fail_context(status, "privacy.unit %s: nothing could be promised of a run: ",

@@ -121,6 +121,7 @@ refused noise --set privacy.noise_multiplier=0 'privacy.noise_multiplier: found 
 refused accounted --set privacy.noise_multiplier=0.05 'nothing could be promised of a run: noise multiplier: found 0.0497'
 refused bands --set privacy.sampling=fixed --set 'privacy.correlation={type: banded, bands: 1024}' --set privacy.noise_multiplier=0.1 --set train.steps=2000 'nothing could be promised of a run'
 refused steps --set privacy.budget.epsilon=0 --set train.steps=1000000 --set run.rounds=200 'nothing could be promised of a run: steps: found 200000000'
+refused sampler --set privacy.budget.epsilon=0 --set privacy.budget.delta=1e-45 'the noise.s sampler adds'
 refused clip --set privacy.clip_norm=0 'privacy.clip_norm: found 0'
 refused units --set privacy.expected_units=0 'privacy.expected_units: found 0'
 refused schema --set "data.schema=''" 'data.schema: is required'
