@@ -165,6 +165,14 @@ uint64_t gr_round_bytes(const struct gr_federation *f) {
     return gr_comm_bytes_sent(f->comm) - f->round->bytes_sent;
 }
 
+/* How long steps take tells of the rows that are drawn. Whoever watches the run sees about how long
+ * its rounds take; its records say no more. */
+static void coarsen_times(struct gr_metrics *metrics) {
+    enum { DIGITS = 2 };
+    metrics->seconds.train = metrics->seconds.aggregate = metrics->seconds.evaluate = (double)NAN;
+    metrics->seconds.total = gr_round_digits(metrics->seconds.total, DIGITS);
+}
+
 /*
  * Times are in seconds of this rank's clock. `train` is this rank's own training; the wait for
  * other ranks until the roster is closed is part of `aggregate`, as are recoveries.
@@ -186,6 +194,7 @@ void gr_round_figures(const struct gr_federation *f, struct gr_metrics *metrics)
     metrics->seconds.aggregate = round->aggregated_s - round->trained_s;
     metrics->seconds.evaluate = now - round->aggregated_s;
     metrics->seconds.total = now - round->started_s;
+    if (gr_is_private(f->config)) coarsen_times(metrics);
 }
 
 /* ---- the step ------------------------------------------------------------------------------- */

@@ -267,9 +267,10 @@ static void sum_recent(struct gr_run_watch *watch) {
         const struct gr_metrics *m =
             i == 0 ? &seen->last : &watch->recent[(watch->n_settled - i) % GR_WATCH_RECENT];
         if (!(m->seconds.total > 0)) continue;
-        seen->recent.train += m->seconds.train;
-        seen->recent.aggregate += m->seconds.aggregate;
-        seen->recent.evaluate += m->seconds.evaluate;
+        /* NaN, as with differential privacy, where phases are not told, counts as 0. */
+        seen->recent.train += fmax(m->seconds.train, 0);
+        seen->recent.aggregate += fmax(m->seconds.aggregate, 0);
+        seen->recent.evaluate += fmax(m->seconds.evaluate, 0);
         seen->recent.checkpoint += m->seconds.checkpoint;
         seen->recent.total += m->seconds.total;
         seen->recent.bytes += m->bytes_sent;

@@ -18,6 +18,9 @@ check "rows are those expected" equal "$(grep -o '"examples":[0-9]*' first/metri
 check "no losses, no processed rows, no processor time" equal \
     "$(grep -o '"processed":[^,]*\|"train_loss":[^,]*\|"cpu_seconds_train":[^,]*\|"rows_per_second":[^,}]*' first/metrics.jsonl | sort -u | tr '\n' ' ')" \
     '"cpu_seconds_train":null "processed":0 "rows_per_second":null "train_loss":null '
+check "no seconds of training and sums" equal "$(grep -c '"seconds":{"train":null,"aggregate":null,"evaluate":null,' first/metrics.jsonl)" 3
+check "and of a round two digits" awk '{ match($0, /"checkpoint":[^,]*,"total":[^}]*/); split(substr($0, RSTART, RLENGTH), x, /[:,]/)
+    apart = x[4] - x[2]; off = apart - sprintf("%.1e", apart); if (!(apart > 0) || off > 1e-12 || off < -1e-12) bad = 1 } END { exit bad }' first/metrics.jsonl
 left=$(grep '"event":"releases"' first/events.jsonl | grep -o '"name":"[a-z-]*"' | sort -u | tr '\n' ' ')
 check "nothing of rows has left but updates" equal "$left" '"name":"checkpoint" "name":"column-digests" "name":"fingerprints" "name":"participation" "name":"shape" "name":"times" "name":"training" "name":"unusable" "name":"update" "name":"update-exponents" '
 "$GRANARY" releases run.yaml >releases.txt
