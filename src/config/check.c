@@ -214,10 +214,11 @@ static size_t keys_of(const cyaml_schema_field_t *fields, const char *keys[GR_FI
 }
 
 /*
- * The setting of any section that has the key `word`, or else the one nearest to it; or NULL.
- * Settings of lists' entries are left out: a "silo" in data is not one of a fault.
+ * The setting of any section that has the key `word`, best one below `path`, or else the one
+ * nearest to it; or NULL. Settings of lists' entries are left out: a "silo" in data is not one of a
+ * fault.
  */
-static const char *find_elsewhere(const char *word, bool exactly) {
+static const char *find_elsewhere(const char *word, bool exactly, const char *path) {
     const char *keys[GR_SETTINGS_MAX] = {NULL}, *paths[GR_SETTINGS_MAX] = {NULL};
     size_t n = 0;
     const struct gr_setting *setting;
@@ -227,10 +228,13 @@ static const char *find_elsewhere(const char *word, bool exactly) {
         keys[n] = strrchr(paths[n], '.') + 1;
         n++;
     }
-    const char *nearest = exactly ? NULL : gr_text_nearest(word, keys, n);
-    for (size_t i = 0; i < n; i++)
-        if (exactly ? strcmp(keys[i], word) == 0 : keys[i] == nearest) return paths[i];
-    return NULL;
+    const char *nearest = exactly ? NULL : gr_text_nearest(word, keys, n), *found = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (exactly ? strcmp(keys[i], word) != 0 : keys[i] != nearest) continue;
+        if (!found) found = paths[i];
+        if (*path && strncmp(paths[i], path, strlen(path)) == 0) return paths[i];
+    }
+    return found;
 }
 
 /*
@@ -247,9 +251,9 @@ static int report_unknown(const struct tree_check *c, const struct gr_node *node
     if (node->key_length <= GR_TREE_KEY_MAX && node->key_length > 0) {
         /* Of another file than the settings. */
         const bool of_entry = c->rows || strncmp(path, "columns[", 8) == 0;
-        elsewhere = of_entry ? NULL : find_elsewhere(word, true);
+        elsewhere = of_entry ? NULL : find_elsewhere(word, true, path);
         if (!elsewhere) nearest = gr_text_nearest(word, keys, n);
-        if (!elsewhere && !nearest && !of_entry) elsewhere = find_elsewhere(word, false);
+        if (!elsewhere && !nearest && !of_entry) elsewhere = find_elsewhere(word, false, path);
     }
     for (size_t i = 0; i < n; i++)
         if (nearest == keys[i]) index = (int)i;

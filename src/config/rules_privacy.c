@@ -71,6 +71,12 @@ static void check_numbers(const struct gr_rule_context *r) {
             REFUSE(r, number[i].path, "found %g, allowed only 0, the default, " WITH " %s",
                    number[i].value, unit);
     }
+    if (privacy->budget.on_exhausted == GR_EXHAUSTED_STOP && !(privacy->budget.epsilon > 0) &&
+        gr_rule_sound(r, "privacy.budget.on_exhausted") &&
+        gr_rule_sound(r, "privacy.budget.epsilon"))
+        REFUSE(r, "privacy.budget.on_exhausted",
+               "found stop, allowed only refuse, the default, without privacy.budget.epsilon: "
+               "there is no limit at which to stop");
     if (sums && privacy->expected_batch > privacy->expected_units &&
         gr_rule_sound(r, "privacy.expected_batch") && gr_rule_sound(r, "privacy.expected_units"))
         REFUSE(r, "privacy.expected_batch", "found %u, allowed up to %u (privacy.expected_units)",
@@ -266,6 +272,12 @@ double gr_privacy_update_noise(const struct gr_config *config) {
 static void check_adaptive(const struct gr_rule_context *r) {
     const struct gr_privacy_config *privacy = &r->config->privacy;
     const double count = gr_privacy_count_noise(r->config);
+    if (privacy->adaptive_clipping.count_noise > 0 && !(count > 0) &&
+        gr_rule_sound(r, "privacy.adaptive_clipping.count_noise"))
+        REFUSE(r, "privacy.adaptive_clipping.count_noise",
+               "found %g, allowed only 0, the default, without privacy.adaptive_clipping.quantile: "
+               "the clip norm stays",
+               privacy->adaptive_clipping.count_noise);
     if (count > 0 && !(2 * count > 1.001 * privacy->noise_multiplier) &&
         gr_rule_sound(r, "privacy.adaptive_clipping.count_noise") &&
         gr_rule_sound(r, "privacy.noise_multiplier"))

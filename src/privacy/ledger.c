@@ -229,19 +229,23 @@ static gr_status lock(struct gr_ledger *ledger) {
     return GR_OK;
 }
 
-/* Whether the path still names the file that is open: one that was removed or replaced meanwhile is
- * nobody's ledger. */
-static bool is_there(const struct gr_ledger *ledger) {
+/* Whether the path still names the file that is open, as it was left: one that was removed or
+ * replaced is nobody's ledger, and where file systems lock nothing another run may have added to
+ * it.
+ */
+static bool is_ours(const struct gr_ledger *ledger) {
     struct stat open_file, named;
     return fstat(ledger->fd, &open_file) == 0 && lstat(ledger->path, &named) == 0 &&
-           open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
+           open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino &&
+           open_file.st_size == ledger->end;
 }
 
 /* After a failure the file's end is unknown, so nothing more is written, and nothing leaves. */
 static gr_status append(struct gr_ledger *ledger, const char *line, size_t n) {
-    if (!is_there(ledger)) {
+    if (!is_ours(ledger)) {
         ledger->damaged = true;
-        return gr_fail(GR_ERROR_WRITE, "%s: was removed or replaced while it was in use",
+        return gr_fail(GR_ERROR_WRITE,
+                       "%s: was removed, replaced or written by others while it was in use",
                        gr_path_shown(ledger->path));
     }
     errno = ENOSPC;

@@ -126,6 +126,8 @@ refused bands --set privacy.sampling=fixed --set 'privacy.correlation={type: ban
 refused steps --set privacy.budget.epsilon=0 --set train.steps=1000000 --set run.rounds=200 'nothing could be promised of a run: steps: found 200000000'
 refused sampler --set privacy.budget.epsilon=0 --set privacy.budget.delta=1e-45 'the noise.s sampler adds'
 refused clip --set privacy.clip_norm=0 'privacy.clip_norm: found 0'
+refused "no limit to stop at" --set privacy.budget.epsilon=0 --set privacy.budget.on_exhausted=stop 'privacy.budget.on_exhausted: found stop, allowed only refuse'
+refused "an epsilon elsewhere" --set privacy.epsilon=3 'privacy.epsilon: found an unknown key, .*nearest is privacy.budget.epsilon'
 refused units --set privacy.expected_units=0 'privacy.expected_units: found 0'
 refused schema --set "data.schema=''" 'data.schema: is required'
 refused unit --set privacy.unit=none 'privacy.clip_norm: found 1, allowed only 0, the default, with privacy.unit none'

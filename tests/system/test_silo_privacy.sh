@@ -149,6 +149,8 @@ check "shares without masks" refused root.yaml --set privacy.noise=shared
 check "are seen one by one" says "privacy.noise: found shared, allowed only with secure.aggregation true"
 check "who takes part" refused root.yaml --set privacy.adjacency=add_remove
 check "is known" says "privacy.adjacency: found add_remove, allowed zero_out or replace"
+check "noise in a count of none" refused root.yaml --set privacy.adaptive_clipping.count_noise=1
+check "is forgotten" says "privacy.adaptive_clipping.count_noise: found 1, allowed only 0, the default, without privacy.adaptive_clipping.quantile"
 check "an agreed grid" refused root.yaml --set 'aggregation={grid: agreed}'
 check "tells of updates" says "aggregation.grid: found agreed, allowed only public with privacy.unit silo"
 check "another clip" refused root.yaml --set aggregation.clip_norm=2

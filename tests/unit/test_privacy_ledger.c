@@ -468,7 +468,7 @@ START_TEST(a_ledger_that_is_taken_away_while_it_is_used) {
         ck_assert_int_eq(rename(in_scratch("privacy-ledger"), in_scratch("moved")), 0);
         if (replaced) ck_assert_int_eq(fclose(fopen(in_scratch("privacy-ledger"), "w")), 0);
         ck_assert_int_eq(gr_ledger_charge(ledger, &entry), GR_ERROR_WRITE);
-        ck_assert_ptr_nonnull(strstr(gr_message(), "removed or replaced"));
+        ck_assert_ptr_nonnull(strstr(gr_message(), "removed, replaced or written by others"));
         ck_assert_int_eq(rename(in_scratch("moved"), in_scratch("privacy-ledger")), 0);
         ck_assert_int_eq(gr_ledger_charge(ledger, &entry), GR_ERROR_WRITE);
         gr_ledger_close(ledger);
@@ -515,6 +515,20 @@ START_TEST(a_head_that_cannot_be_written) {
     ck_assert_int_eq(rmdir(in_scratch("privacy-ledger.head.tmp")), 0);
     ledger = opened();
     ck_assert_uint_eq(count(ledger), 2);
+    gr_ledger_close(ledger);
+}
+END_TEST
+
+/* As where a file system locks nothing: the entry of whoever comes second would be put over it. */
+START_TEST(another_run_adds_to_a_ledger) {
+    const struct gr_ledger_entry entry = of_round(2);
+    struct gr_ledger *ledger = opened();
+    charge(ledger, 1);
+    FILE *other = fopen(in_scratch("privacy-ledger"), "a");
+    ck_assert_int_gt(fprintf(other, "an entry"), 0);
+    ck_assert_int_eq(fclose(other), 0);
+    ck_assert_int_eq(gr_ledger_charge(ledger, &entry), GR_ERROR_WRITE);
+    ck_assert_ptr_nonnull(strstr(gr_message(), "removed, replaced or written by others"));
     gr_ledger_close(ledger);
 }
 END_TEST
@@ -574,5 +588,5 @@ RUN_TESTS("the privacy ledger", entries_outlive_a_restart, a_binding_is_charged_
           lines_keep_their_places, another_ledger, a_file_that_is_missing, what_a_kill_leaves,
           a_later_version, a_head_that_was_kept_elsewhere,
           only_the_owner_reads_it_and_one_process_has_it,
-          a_ledger_that_is_taken_away_while_it_is_used, a_full_disk, a_head_that_cannot_be_written,
-          no_kill_lets_more_leave_than_is_noted)
+          a_ledger_that_is_taken_away_while_it_is_used, another_run_adds_to_a_ledger, a_full_disk,
+          a_head_that_cannot_be_written, no_kill_lets_more_leave_than_is_noted)
