@@ -53,7 +53,7 @@ static double noise_in_mean(const struct gr_config *config) {
     const uint32_t parties = gr_secure_parties(config),
                    needed = gr_secure_threshold(config, parties) - config->secure.colluding;
     const double more = privacy->noise == GR_NOISE_SHARED ? sqrt((double)parties / needed) : 1;
-    return more * privacy->noise_multiplier /
+    return more * gr_privacy_update_noise(config) /
            (privacy->unit == GR_PRIVACY_SILO ? silos_of_round(config) : privacy->expected_batch);
 }
 
@@ -177,7 +177,12 @@ static void print_promise(const struct promise *promise) {
     print_line("noise",
                "Gaussian on integers, its standard deviation in a sum %g times the clip "
                "norm %g",
-               privacy->noise_multiplier, privacy->clip_norm);
+               gr_privacy_update_noise(promise->config), privacy->clip_norm);
+    if (privacy->adaptive_clipping.quantile > 0)
+        print_line("",
+                   "for the clip norm follows a count of noise %g; both together tell as much as "
+                   "%g times would",
+                   gr_privacy_count_noise(promise->config), privacy->noise_multiplier);
     if (plan->bands > 0)
         print_line("",
                    "correlated over the steps of a round, by %u %s; all of them are one release, "

@@ -81,6 +81,11 @@ check "silos" plan 0 $silo
 check "are told what it does" prints " 235 "
 check "and what is better" prints "row or person is the better unit"
 check "who sees what" prints "everybody but rank 0"
+# 1 / sqrt(1 / 4.2^2 - 1 / 6^2) = 5.8812, so 5.8812 / 8 sqrt(200,000) = 329.
+check "a clip norm that follows" plan 0 $silo --set "privacy.adaptive_clipping={quantile: 0.5, count_noise: 3}"
+check "leaves more noise to the sum" prints "in a sum 5.88118 times the"
+check "for the count tells something" prints "for the clip norm follows a count of noise 3; both"
+check "and the harm is more" prints " 329 "
 check "many silos" plan 0 $silo --set data.silos=500
 check "are not" lacks "better unit"
 check "a great delta" plan 0 $silo --set privacy.budget.delta=0.09 --set data.silos=100
