@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Reference numbers of tests/unit/sklearn_reference.h, from scikit-learn in float64.
+"""Reference numbers of tests/unit/sklearn_reference.h, from scikit-learn and statsmodels in float64.
 
     analysis/peers/reference_sklearn.py > tests/unit/sklearn_reference.h
 
@@ -10,6 +10,9 @@ table that its calibration_curve gives.
 """
 import numpy as np
 import sklearn
+import statsmodels
+import statsmodels.api as sm
+from scipy import stats
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
@@ -76,12 +79,28 @@ def first(z):
     return z - 1e-9 * np.arange(z.shape[1])
 
 
+def i_less(labels):
+    """Fewer of class 1, so that fits start far from where they end."""
+    return labels * (np.arange(ROWS) % 9 == 0)
+
+
+def hosmer_lemeshow(p, labels):
+    """Over tenths of the rows, cut at quantiles as R's hoslem.test does; and how many there are."""
+    group = np.searchsorted(np.quantile(p, np.arange(1, 10) / 10), p)
+    total = 0
+    for g in np.unique(group):
+        o, e, n = labels[group == g].sum(), p[group == g].sum(), (group == g).sum()
+        total += (o - e) ** 2 / (e * (1 - e / n))
+    return total, len(np.unique(group))
+
+
 def emit(name, value):
     print("static const double sklearn_%s = %.17g;" % (name, value))
 
 
 print("/* SPDX-License-Identifier: Apache-2.0 */")
-print("/* Made by analysis/peers/reference_sklearn.py with scikit-learn %s; do not edit. */" % sklearn.__version__)
+print("/* Made by analysis/peers/reference_sklearn.py with scikit-learn %s and statsmodels %s; do not edit. */"
+      % (sklearn.__version__, statsmodels.__version__))
 print("/* clang-format off */")
 for name, classes, absent in (("two", 2, 0), ("four", 4, 0), ("absent", 4, 1)):
     z, labels = scores(classes, absent)
@@ -118,6 +137,15 @@ emit("observed_expected", labels.sum() / p.sum())
 for t in (10, 35, 80):
     (_, wrong), (_, right) = metrics.confusion_matrix(labels, p >= t / 100)
     emit("net_benefit_%d" % t, (right - wrong * (t / 100) / (1 - t / 100)) / ROWS)
+x = z[:, 1] - z[:, 0]
+for name, y in (("", labels), ("_steep", i_less(labels))):
+    line = sm.GLM(y, sm.add_constant(x), family=sm.families.Binomial()).fit(tol=1e-15, maxiter=100)
+    shift = sm.GLM(y, np.ones(ROWS), offset=x, family=sm.families.Binomial()).fit(tol=1e-15, maxiter=100)
+    emit("calibration_slope" + name, line.params[1])
+    emit("calibration_intercept" + name, shift.params[0])
+    chi_square, groups = hosmer_lemeshow(p, y)
+    emit("hosmer_lemeshow" + name, chi_square)
+    emit("hosmer_lemeshow_p" + name, stats.chi2.sf(chi_square, groups))
 z, labels = scores(7, 0)
 emit("top_3_accuracy", metrics.top_k_accuracy_score(labels, first(z), k=3))
 emit("top_5_accuracy", metrics.top_k_accuracy_score(labels, first(z), k=5))

@@ -108,6 +108,8 @@ struct gr_evaluation {
     uint32_t n_silos;             /* silos without rows are left out */
     uint32_t digits;              /* of silos' losses and metrics; 0: all */
     const struct gr_silo_metrics *silo_metrics; /* by id, those that are told; NULL: none */
+    const struct gr_operating_point *points;    /* chosen on validation rows; borrowed */
+    size_t n_points;                            /* 0: none were asked for */
     const char *const *class_names;             /* of each class; NULL: they have none; borrowed */
     const char *findings; /* a JSON list of what was found in the columns; NULL: none; borrowed */
     bool weighted;        /* of a table whose rows have weights, of which */
@@ -119,7 +121,8 @@ struct gr_evaluation {
  * {"value"} with "lower" and "upper" or, where it is null, "why"), of classes "confusion"
  * ("classes", "names" where they have some, "counts") and "reliability" ("bins"), of two classes
  * "auc_interval" ("level", "method", "standard_error", "lower", "upper", or "why") and, with the
- * AUC, "net_benefit" (a list of "threshold", "model", "all"), "findings",
+ * AUC, "net_benefit" (a list of "threshold", "model", "all"), where some are asked for
+ * "operating_points" ("chosen_on", "points"), "findings",
  * "lost_weights" (of a table with weights),
  * "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy", and "metrics" again where they
  * are told). Caller releases with gr_free.

@@ -33,6 +33,7 @@ struct gr_metric_row {
     bool counted;             /* follows from counts of rows, which it would tell */
     bool bounded;             /* counted in bins: it lies between `lower` and `upper` */
     bool binned; /* needs the bins of scores: found after the last round, or if named */
+    bool coarse; /* told with two digits where a counted one is told in steps */
     bool binary; /* of models of two classes alone, of which class 1 is the event */
     size_t top;  /* of models of more classes than so many */
     /* Of a counted metric: 1 / basis is the most that a row of weight 1 moves it, so that it hides
@@ -137,6 +138,16 @@ void gr_accumulator_withhold_bounds(struct gr_accumulator *accumulator, uint32_t
  * and an AUC that is not told for it says so. */
 void gr_accumulator_drop_bounds(struct gr_accumulator *accumulator);
 
+enum { GR_FIT_PASSES = 3 };
+/*
+ * Not collective. Once the counts by bins are added over processes: returns n integers of the rows
+ * of `rows_of`, to be added over processes in place before it is called again. n is GR_FIT_PASSES
+ * times above 0, and then 0: metrics of calibration are there. Of other than two classes, or
+ * without an AUC, it is 0 at once. Borrowed.
+ */
+int64_t *gr_accumulator_fit(struct gr_accumulator *accumulator,
+                            const struct gr_accumulator *rows_of, size_t *n);
+
 /*
  * Not collective. n rows of a classifier. logits: n x classes, before the softmax; labels: n, each
  * below classes; weights: n as gr_rows_scale_weights leaves them, NULL: 1 each. Every count and sum
@@ -191,6 +202,12 @@ gr_status gr_accumulator_add_numbers(struct gr_accumulator *accumulator, const f
  *   positive_predictive_value,  share of the rows taken for class 1, for class 0, that are of it
  *   negative_predictive_value
  *   observed_expected           rows of class 1 / sum of p
+ *   calibration_slope           b of the likeliest ln(P / (1 - P)) = a + b x, where x is the
+ *                               log-odds ln(p / (1 - p)) as float32 (Cox 1958)
+ *   calibration_intercept       a of the likeliest ln(P / (1 - P)) = a + x
+ *   hosmer_lemeshow             sum over tenths of the rows, by p, of (o - e)^2 / (e (1 - e / n)),
+ *                               o rows of class 1 of n, e the sum of p; not of weighted rows
+ *   hosmer_lemeshow_p           its upper tail, with as many degrees of freedom as tenths have rows
  *
  * and of a model that predicts a number (prediction f, target t):
  *
@@ -312,6 +329,42 @@ bool gr_accumulator_has_decisions(const struct gr_accumulator *accumulator);
  */
 struct gr_net_benefit gr_accumulator_net_benefit(const struct gr_accumulator *accumulator,
                                                  size_t i);
+
+enum { GR_POINTS_MAX = 8 };
+/* How a threshold is chosen: the largest sensitivity + specificity (Youden 1950), the highest
+ * threshold with a sensitivity of `least`, or the lowest with so large a specificity. */
+struct gr_point_rule {
+    enum gr_point_kind { GR_POINT_YOUDEN, GR_POINT_SENSITIVITY, GR_POINT_SPECIFICITY } kind;
+    double least;
+};
+/* Not collective. Reads "youden", "sensitivity=0.9" or "specificity=0.9", above 0 and at most 1;
+ * false: it is none of these. */
+bool gr_point_parse(const char *text, struct gr_point_rule *out) GR_CHECKED;
+/*
+ * Not collective. Returns the log-odds at and above which rows are to be taken for class 1, chosen
+ * between the bins of an accumulator whose counts are added over processes, with so many digits (0:
+ * all). least: so many rows lie on either side of it, and between the thresholds that are compared.
+ * NAN: there is none, as without rows of either class.
+ */
+double gr_accumulator_choose(const struct gr_accumulator *accumulator, struct gr_point_rule rule,
+                             uint32_t least, uint32_t digits);
+/* Weights, in units, of rows by class and by what they are taken for: class 0 taken for 0 and for
+ * 1, class 1 likewise. */
+enum { GR_POINT_COUNTS = 4 };
+/* Not collective. Counts the rows that were added to an accumulator with the AUC, of two classes,
+ * at a threshold. */
+void gr_accumulator_count_at(const struct gr_accumulator *rows, double log_odds,
+                             int64_t counts[GR_POINT_COUNTS]);
+struct gr_operating_point {
+    const char *rule;           /* as it was asked for; borrowed */
+    double log_odds, threshold; /* of p, likewise; NAN: there is none */
+    double sensitivity, specificity, positive_predictive_value, negative_predictive_value;
+};
+/* Not collective. Returns the shares that the counts of all processes give, without a rule; NAN:
+ * not defined, or withheld. few: of rows that silos hold out, in steps that hide fewer rows; 0: as
+ * they are. */
+struct gr_operating_point gr_point_told(double log_odds, const int64_t counts[GR_POINT_COUNTS],
+                                        uint32_t few, uint32_t digits);
 
 enum { GR_WITHHELD = -1 };
 /* A bin of the reliability table: rows whose largest p is above `from` and at most `to`. */

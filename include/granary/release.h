@@ -212,7 +212,7 @@ void gr_door_trained(struct gr_door *door, uint32_t round,
 struct gr_door_foreseen {
     uint32_t round, place, release; /* release 0: gr_release_allows */
 };
-enum { GR_FORESEEN_MAX = 14 };
+enum { GR_FORESEEN_MAX = 26 };
 /*
  * Not collective, and the same on all ranks. Keys of these masked sums, in their order, are
  * exchanged beside the sum before them; one that is not foreseen needs two exchanges of its own.

@@ -667,6 +667,9 @@ struct gr_privacy_config {
      * not fit the model are passed over. */                                                                         \
     X##_TEXTS(in, metrics, GR_METRICS_MAX, "balanced_accuracy macro_f1 calibration_error mae r2",  \
               CHANGEABLE, metric_word)                                                             \
+    /* Thresholds of two classes, chosen on validation rows and told on those that the metrics are  \
+     * of, for evaluation.json: youden, sensitivity=0.9, specificity=0.9. */                       \
+    X##_TEXTS(in, operating_points, GR_POINTS_MAX, NULL, CHANGEABLE, NULL)                         \
     /* Each silo's validation rows, loss and accuracy become known, under its pseudonym, and       \
      * after the last round its metrics. */                                                        \
     X##_YES_NO(in, per_silo, "false", CHANGEABLE)                                                  \

@@ -225,7 +225,7 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_SCORES, "scores",
      "losses and metrics of the rows held out and of the test table, confusion matrix, "
      "reliability, "
-     "bins of the AUC",
+     "bins of the AUC, sums of the fits of calibration",
      "sums of counts and of 192-bit numbers", RECORDS, GR_RELEASE_EACH_SCORING,
      "of rows of silos' own tables: all of fewer rows than data.disclosure_threshold or fewer "
      "silos "

@@ -302,6 +302,28 @@ static void check_checkpoint(const struct gr_rule_context *r) {
                checkpoint->hints_count);
 }
 
+static void check_operating_points(const struct gr_rule_context *r) {
+    const struct gr_evaluate_config *evaluate = &r->config->evaluate;
+    struct gr_point_rule rule;
+    char quoted[64];
+    if (evaluate->operating_points_count == 0 || !gr_rule_sound(r, "evaluate.operating_points"))
+        return;
+    for (unsigned i = 0; i < evaluate->operating_points_count; i++) {
+        const char *text = evaluate->operating_points[i];
+        if (gr_point_parse(text, &rule)) continue;
+        gr_text_quote(text, strlen(text), quoted, sizeof quoted);
+        REFUSE(r, "evaluate.operating_points",
+               "found \"%s\", allowed youden, sensitivity=S and specificity=S, with S above 0 and "
+               "at most 1",
+               quoted);
+        return;
+    }
+    if (!(r->config->data.validation_fraction > 0) && gr_rule_sound(r, "data.validation_fraction"))
+        REFUSE(r, "data.validation_fraction",
+               "found 0, allowed more than 0 with evaluate.operating_points: they are chosen on "
+               "validation rows");
+}
+
 /* A fault in a run that is no rehearsal is refused: no run that counts may carry one by mistake. */
 static void check_faults(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
@@ -334,6 +356,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     gr_rules_of_privacy(&r);
     check_policy(&r);
     check_stop(&r);
+    check_operating_points(&r);
     check_checkpoint(&r);
     check_silos(&r);
     gr_rules_of_silo_names(&r);

@@ -122,6 +122,21 @@ static json_t *net_benefit_json(const struct gr_accumulator *accumulator) {
     return list;
 }
 
+/* {"chosen_on": "validation", "points": [{"rule", "threshold", "log_odds", the four shares}]}. */
+static json_t *points_json(const struct gr_evaluation *e) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < e->n_points; i++) {
+        const struct gr_operating_point *p = &e->points[i];
+        json_array_append_new(
+            list, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "rule", p->rule, "threshold",
+                            number(p->threshold), "log_odds", number(p->log_odds), "sensitivity",
+                            number(p->sensitivity), "specificity", number(p->specificity),
+                            "positive_predictive_value", number(p->positive_predictive_value),
+                            "negative_predictive_value", number(p->negative_predictive_value)));
+    }
+    return json_pack("{s:s, s:o}", "chosen_on", "validation", "points", list);
+}
+
 /*
  * Silos without rows are left out, withheld ones among them: both look alike to a reader, as is
  * meant.
@@ -176,6 +191,7 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     if (classes == 2) bad |= put(whole, "auc_interval", auc_interval_json(e));
     if (gr_accumulator_has_decisions(e->accumulator))
         bad |= put(whole, "net_benefit", net_benefit_json(e->accumulator));
+    if (e->n_points > 0) bad |= put(whole, "operating_points", points_json(e));
     if (e->findings) bad |= put(whole, "findings", json_loads(e->findings, 0, NULL));
     if (e->weighted) bad |= put(whole, "lost_weights", json_integer((json_int_t)e->lost_weights));
     if (e->silos) bad |= put(whole, "silos", silos_json(e));

@@ -39,11 +39,12 @@ struct gr_scores {
     uint32_t *holding;
     size_t n_holding; /* with noise in their scores: 0, and they are in: */
     struct gr_noised_scores *noised;
-    uint32_t epoch;      /* of the members over which total_round was counted */
-    bool withheld;       /* the total: too few silos or rows stand behind it */
-    bool silos_withheld; /* silos' scores, likewise */
-    bool again;          /* the same model has been scored before, over other members */
-    bool left_out;       /* nothing of silos is in the sums: too few parties were left for masks */
+    struct gr_points *points; /* of test rows or else of validation rows; owned */
+    uint32_t epoch;           /* of the members over which total_round was counted */
+    bool withheld;            /* the total: too few silos or rows stand behind it */
+    bool silos_withheld;      /* silos' scores, likewise */
+    bool again;               /* the same model has been scored before, over other members */
+    bool left_out; /* nothing of silos is in the sums: too few parties were left for masks */
 };
 
 /*
@@ -90,6 +91,7 @@ gr_status gr_scores_create(const struct gr_federation *f, struct gr_scores **out
     GR_TRY(gr_accumulator_create(classes, &s->silo_accumulator));
     if (f->config->evaluate.per_silo) GR_TRY(make_silo_scores(s, f->config->data.silos));
     GR_TRY(gr_noised_create(f->config, &s->noised));
+    GR_TRY(gr_points_create(f, &s->points));
     GR_TRY(find_holding(s, f->data));
     *out = s;
     s = NULL;
@@ -100,6 +102,7 @@ out:
 
 void gr_scores_free(struct gr_scores *s) {
     if (!s) return;
+    gr_points_free(s->points);
     gr_noised_free(s->noised);
     gr_free(s->holding);
     gr_free(s->silo_room);
@@ -234,6 +237,14 @@ static gr_status score_part(struct gr_federation *f, const float *parameters, bo
                             counted ? f->scores->silo_accumulator : NULL);
 }
 
+/* Of rows that are all here. */
+static void fit_alone(struct gr_accumulator *accumulator) {
+    size_t n;
+    do
+        (void)gr_accumulator_fit(accumulator, accumulator, &n);
+    while (n > 0);
+}
+
 /*
  * One silo's validation and test rows: all of them count, or when some cannot be scored none do.
  * Where they may be known all metrics of its validation rows too, with the AUC, which is the
@@ -242,12 +253,17 @@ static gr_status score_part(struct gr_federation *f, const float *parameters, bo
 static gr_status score_silo(struct gr_federation *f, const float *parameters, bool with_auc,
                             const struct gr_silo *silo, struct gr_round_sums *sums) {
     const bool of_test = accumulators_test(f), known = with_auc && f->scores->silo_scores;
+    const bool chooses = of_test && with_auc && f->scores->points;
     struct gr_silo_metrics metrics = {0};
     struct gr_score validation, test;
     const struct gr_rows *rows = &silo->validation;
-    gr_status status = score_part(f, parameters, with_auc, rows, known || !of_test, &validation);
+    gr_status status =
+        score_part(f, parameters, with_auc, rows, known || chooses || !of_test, &validation);
+    if (status == GR_OK && chooses && rows->n_rows > 0)
+        status = gr_points_add(f->scores->points, f->scores->silo_accumulator);
     if (status == GR_OK && known && rows->n_rows > 0) {
         gr_accumulator_bin(f->scores->silo_accumulator, f->scores->silo_accumulator);
+        fit_alone(f->scores->silo_accumulator);
         gr_silo_metrics_take(f->scores->silo_accumulator, &metrics);
     }
     /* Where test rows count, validation rows do not; else there are no test rows of silos. */
@@ -290,6 +306,7 @@ static gr_status score_rows(struct gr_federation *f, const float *parameters, bo
                             bool readable, struct gr_round_sums *sums) {
     gr_status status = GR_OK;
     gr_accumulator_clear(f->scores->accumulator, with_auc);
+    gr_points_clear(f->scores->points, with_auc);
     gr_unscored_begin(f);
     sums->unscored = sums->unscored_test = sums->scored = 0;
     if (f->scores->silo_scores) {
@@ -399,6 +416,31 @@ static gr_status share_bounds(struct gr_federation *f) {
                  : GR_OK;
 }
 
+/* Collective. How the scores are calibrated, of all rows: a few sums, each by what the one before
+ * has told. */
+static gr_status fit_all(struct gr_federation *f) {
+    gr_status status;
+    size_t n;
+    for (;;) {
+        int64_t *sums = gr_accumulator_fit(f->scores->total, f->scores->accumulator, &n);
+        if (n == 0) return GR_OK;
+        GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SCORES, sums, n));
+    }
+out:
+    return status;
+}
+
+/* Collective. Where validation rows are too few to be told of, no threshold is chosen on them. */
+static gr_status find_points(struct gr_federation *f, bool with_auc) {
+    if (!with_auc || f->scores->silos_withheld) return GR_OK;
+    return gr_points_find(
+        f, f->scores->points,
+        &(struct gr_points_rows){.own = f->scores->accumulator,
+                                 .total = f->scores->total,
+                                 .chosen_on_them = !accumulators_test(f),
+                                 .of_silos = rows_are_silos(f) && gr_policy_holds(f->config)});
+}
+
 /*
  * Collective. The accumulators and silos' scores of all ranks; this rank's own stay as they are,
  * for this may be done again after a loss.
@@ -420,6 +462,8 @@ static gr_status add_accumulators(struct gr_federation *f, uint32_t round, bool 
     gr_accumulator_bin(f->scores->total, f->scores->accumulator);
     total = gr_accumulator_counts(f->scores->total, &n);
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SCORES, total, n));
+    GR_TRY(fit_all(f));
+    GR_TRY(find_points(f, with_auc));
     GR_TRY(share_bounds(f));
     if (rows_are_silos(f) && gr_policy_holds(f->config))
         GR_TRY(gr_comm_agree(f->comm, gr_accumulator_disclose(f->scores->total,
@@ -503,6 +547,7 @@ out:
 static gr_status share_scores(struct gr_federation *f, gr_status scored, uint32_t round,
                               bool with_auc, struct gr_round_sums *sums) {
     gr_status status = withhold_scores(f, scored, sums);
+    gr_points_forget(f->scores->points);
     if (status != GR_OK || !f->scores->withheld)
         return status == GR_OK ? add_accumulators(f, round, with_auc) : status;
     gr_accumulator_clear(f->scores->total, with_auc);
@@ -575,13 +620,19 @@ out:
 /* Of a round the sums of add_up, in its order. */
 static size_t foresee_round(const struct gr_federation *f, uint32_t round, bool whole, bool asks,
                             struct gr_door_foreseen *out) {
-    enum { ALLOWS, SUMS_MAX = 6 };
+    enum { ALLOWS, POINTS = 3, SUMS_MAX = 6 + GR_FIT_PASSES + POINTS };
+    const bool points = counts_auc(f, round) && f->scores->points;
     uint32_t releases[SUMS_MAX], n = 0;
     if (asks && !whole && !gr_is_private(f->config)) releases[n++] = ALLOWS;
     if (evaluation_due(f, round)) {
         if (asks) releases[n++] = ALLOWS;
         releases[n++] = GR_RELEASE_SCORES;
         if (counts_auc(f, round) && gr_model_classes(f->model) > 0)
+            releases[n++] = GR_RELEASE_SCORES;
+        for (int i = 0; i < GR_FIT_PASSES; i++)
+            if (counts_auc(f, round) && gr_model_classes(f->model) == 2)
+                releases[n++] = GR_RELEASE_SCORES;
+        for (int i = 0; points && i < (accumulators_test(f) ? POINTS : 1); i++)
             releases[n++] = GR_RELEASE_SCORES;
     }
     if (gr_noised_due(f, round)) releases[n++] = GR_RELEASE_NOISED_SCORES;
@@ -637,6 +688,7 @@ bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluatio
         .silo_metrics = f->scores->silo_metrics_total,
         .n_silos = f->scores->silo_total ? f->data->n_silos : 0,
         .class_names = gr_columns_class_names(f->data->columns, gr_model_classes(f->model))};
+    out->n_points = gr_points_told(f->scores->points, &out->points);
     return f->scores->total_round > 0 && (out->why || gr_accumulator_rows(f->scores->total) > 0);
 }
 

@@ -195,6 +195,31 @@ uint32_t gr_spending_last_round(const struct gr_federation *f);
 gr_status gr_spending_account(const struct gr_federation *f,
                               struct gr_privacy_account *out) GR_CHECKED;
 
+/* ---- operating_points.c -----------------------------------------------------------------------
+ */
+
+struct gr_points; /* opaque; NULL: none are asked for */
+gr_status gr_points_create(const struct gr_federation *f, struct gr_points **out) GR_CHECKED;
+void gr_points_free(struct gr_points *points);
+/* Forgets all rows; with_auc as of gr_accumulator_clear. */
+void gr_points_clear(struct gr_points *points, bool with_auc);
+/* What has been told is of other members, or another model. */
+void gr_points_forget(struct gr_points *points);
+/* A silo's validation rows, where scores are of test rows. */
+gr_status gr_points_add(struct gr_points *points,
+                        const struct gr_accumulator *validation) GR_CHECKED;
+/* The rows that scores are of: this rank's, and the total of all with its bins. */
+struct gr_points_rows {
+    const struct gr_accumulator *own, *total;
+    bool chosen_on_them; /* they are validation rows */
+    bool of_silos;       /* silos hold them out */
+};
+/* Collective. Chooses the thresholds, and counts the rows at them. */
+gr_status gr_points_find(struct gr_federation *f, struct gr_points *points,
+                         const struct gr_points_rows *of) GR_CHECKED;
+/* The points and how many they are; NULL and 0: they are not known. Borrowed. */
+size_t gr_points_told(const struct gr_points *points, const struct gr_operating_point **out);
+
 /* ---- noised_scores.c ------------------------------------------------------------------------- */
 
 struct gr_noised_scores; /* opaque; NULL: no row of silos is scored with noise */

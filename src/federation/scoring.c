@@ -390,6 +390,11 @@ gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
     gr_accumulator_bin(out->accumulator, out->accumulator);
     counts = gr_accumulator_counts(out->accumulator, &n);
     GR_TRY(gr_comm_sum_public(comm, counts, n));
+    for (;;) {
+        counts = gr_accumulator_fit(out->accumulator, out->accumulator, &n);
+        if (n == 0) break;
+        GR_TRY(gr_comm_sum_public(comm, counts, n));
+    }
     counts = gr_accumulator_bounds(out->accumulator, &n);
     GR_TRY(gr_comm_max_public(comm, counts, n));
     status = conclude(&s, out);

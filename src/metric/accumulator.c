@@ -70,6 +70,8 @@ gr_status gr_accumulator_create(size_t classes, struct gr_accumulator **out) {
     GR_TRY(gr_allocate_zero(t->n, sizeof *t->sums, "an accumulator", &t->sums));
     GR_TRY(gr_allocate_zero(classes, sizeof *t->exponentials, "an accumulator", &t->exponentials));
     lay_out(t);
+    if (t->bounds)
+        GR_TRY(gr_allocate_zero(t->bins, sizeof *t->score_bins, "an accumulator", &t->score_bins));
     *out = t;
     t = NULL;
 out:
@@ -114,6 +116,7 @@ void gr_accumulator_free(struct gr_accumulator *t) {
     if (!t) return;
     gr_free(t->withheld);
     gr_free(t->kept);
+    gr_free(t->score_bins);
     gr_free(t->exponentials);
     gr_free(t->sums);
     gr_free(t);
@@ -128,6 +131,7 @@ void gr_accumulator_clear(struct gr_accumulator *t, bool with_auc) {
     t->withheld = NULL;
     t->digits = t->least = 0;
     t->stepped = false;
+    t->calibration = (struct gr_calibration){0};
 }
 
 /* Sums of rows, in front of the bins; of many classes the bins' counts are such sums as well. */

@@ -31,6 +31,29 @@ struct gr_kept_score {
     int32_t weight; /* 2 units + label */
 };
 
+/* A bin with rows: its score, and weights of the rows of either class. */
+struct gr_score_bin {
+    double x, others, own;
+};
+
+enum {
+    GR_FIT_GROUPS = 10,
+    GR_FIT_SUMS = 1 + 7 * GR_REAL_WORDS + GR_FIT_GROUPS * (2 + GR_REAL_WORDS)
+};
+/* How scores of two classes are calibrated, pass by pass: calibration.c. */
+struct gr_calibration {
+    unsigned pass;                /* the one that is summed, from 1; beyond GR_FIT_PASSES: done */
+    bool one_score, bad;          /* all rows are in one bin; a sum could not take some row */
+    bool has_line, has_shift;     /* so far */
+    double centre, scale;         /* z = (x - centre) / scale */
+    double line[2], line_step;    /* intercept and slope in z, and how far the last pass moved */
+    double shift, shift_step;     /* the intercept with slope 1, likewise */
+    uint32_t upto[GR_FIT_GROUPS]; /* a group's bins are below that */
+    double chi_square;            /* over so many */
+    double groups;
+    int64_t sums[GR_FIT_SUMS];
+};
+
 struct gr_accumulator {
     size_t classes;
     size_t n_scored; /* classes with histograms: 0, 1 (of two) or all */
@@ -49,7 +72,9 @@ struct gr_accumulator {
     int64_t *scores, *decisions, *bounds;
     struct gr_kept_score *kept; /* owned */
     size_t n_kept, kept_room;
-    double *exponentials; /* classes; owned */
+    double *exponentials;            /* classes; owned */
+    struct gr_score_bin *score_bins; /* room for all bins; owned; NULL but for two classes */
+    struct gr_calibration calibration;
     /* gr_accumulator_disclose: of each cell of the confusion matrix, then of each bin of the
      * reliability table, whether it is withheld; owned; NULL: none is. */
     uint8_t *withheld;
@@ -80,6 +105,8 @@ enum gr_reason {
     GR_NONE_EXPECTED,
     GR_ROWS_WEIGHTED,
     GR_FEW_OF_CLASS,
+    GR_ONE_SCORE,
+    GR_NO_FIT,
     GR_REASONS
 };
 extern const char *const gr_reason_text[GR_REASONS];
@@ -109,6 +136,10 @@ static inline bool gr_has_weights(const struct gr_accumulator *t) {
 static inline double gr_squeeze(double x, double half) {
     return x / (half + (x < 0 ? -x : x));
 }
+/* The x of a gr_squeeze; at -1 and 1 infinite. */
+static inline double gr_unsqueeze(double squeezed, double half) {
+    return half * squeezed / (1 - (squeezed < 0 ? -squeezed : squeezed));
+}
 /* Where a score lies by its log-odds, so that a few far ones do not count for all. */
 static inline double gr_place_of(float log_odds) {
     return gr_squeeze((double)log_odds, 4);
@@ -135,6 +166,15 @@ struct gr_metric_value gr_metric_exact(const struct gr_accumulator *t, unsigned 
 
 struct gr_metric_value gr_metric_defined(double value);
 struct gr_metric_value gr_metric_undefined(enum gr_reason why);
+
+/* Mean and deviation of all scores' places, by which bins are laid. */
+void gr_accumulator_spread(const struct gr_accumulator *t, double *mean, double *deviation);
+
+/* Once all passes are done. */
+struct gr_metric_value gr_calibration_slope(const struct gr_accumulator *t);
+struct gr_metric_value gr_calibration_intercept(const struct gr_accumulator *t);
+struct gr_metric_value gr_hosmer_lemeshow(const struct gr_accumulator *t);
+struct gr_metric_value gr_hosmer_lemeshow_p(const struct gr_accumulator *t);
 
 /* Whether all scores of a bin are the same: then its ties are true ones. */
 static inline bool gr_bin_is_tied(const struct gr_accumulator *t, size_t b) {

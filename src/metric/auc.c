@@ -21,7 +21,7 @@ static int64_t order_of(float x) {
  * integers, in 64 bits of mantissa. Places are floats' images, so that a deviation below 2^-23 is
  * lost in the digits and is counts as 2^-23.
  */
-static void find_spread(const struct gr_accumulator *t, double *mean, double *deviation) {
+void gr_accumulator_spread(const struct gr_accumulator *t, double *mean, double *deviation) {
     const int64_t weight = t->sums[GR_WEIGHT] > 0 ? t->sums[GR_WEIGHT] : 1;
     const long double n = (long double)weight / (long double)GR_WEIGHT_ONE;
     const long double x = gr_real_value(t->scores) / n;
@@ -36,7 +36,7 @@ static void find_spread(const struct gr_accumulator *t, double *mean, double *de
  * the largest of a score and of its negative, so that a maximum over processes gives both ends. */
 static void bin_rows(struct gr_accumulator *t, const struct gr_accumulator *rows) {
     double mean, deviation;
-    find_spread(t, &mean, &deviation);
+    gr_accumulator_spread(t, &mean, &deviation);
     memset(t->histograms, 0, 2 * t->bins * sizeof *t->histograms);
     for (size_t b = 0; b < 2 * t->bins; b++)
         t->bounds[b] = INT64_MIN;

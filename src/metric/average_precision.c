@@ -27,8 +27,10 @@ static double add_apart(struct above above, double own, bool weighted) {
     if (!(above.others > 0)) return own;
     if (weighted || own > one * ROWS_SUMMED)
         return own - above.others * log1p(own / (above.own + above.others));
-    for (double a = above.own + one; a < above.own + own + one / 2; a += one)
+    for (int row = 1; row <= (int)(own / one + 0.5); row++) {
+        const double a = above.own + row * one;
         sum += one * (a / (a + above.others));
+    }
     return sum;
 }
 

@@ -83,17 +83,11 @@ static void add_top(struct gr_accumulator *t, const float *z, size_t label, int6
     if (likelier < 5) t->top[GR_TOP_5] += units;
 }
 
-/* Of class 1 of two: how many of the thresholds are at most p, by comparison, since a product may
- * round over one. */
+/* Of class 1 of two: how many of the thresholds, which are hundredths, p reaches. */
 static void add_decision(struct gr_accumulator *t, double p, size_t label, int64_t units) {
-    const double hundred = GR_DECISIONS + 1;
-    size_t reached = (size_t)(p * hundred);
-    if (reached > GR_DECISIONS) reached = GR_DECISIONS;
-    while (reached > 0 && p < (double)reached / hundred)
-        reached--;
-    while (reached < GR_DECISIONS && p >= (double)(reached + 1) / hundred)
-        reached++;
-    t->decisions[label * (GR_DECISIONS + 1) + reached] += units;
+    const size_t reached = (size_t)(p * (GR_DECISIONS + 1));
+    t->decisions[label * (GR_DECISIONS + 1) + (reached < GR_DECISIONS ? reached : GR_DECISIONS)] +=
+        units;
 }
 
 static bool add_event(struct gr_accumulator *t, double p, size_t label, int64_t units) {

@@ -174,6 +174,8 @@ struct gr_metric_value gr_metric_told(const struct gr_accumulator *t, struct gr_
     return v;
 }
 
+enum { COARSE_DIGITS = 2 };
+
 struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *t, unsigned metric) {
     const struct gr_metric_value v = gr_metric_exact(t, metric);
     const bool stepped =
@@ -181,5 +183,9 @@ struct gr_metric_value gr_accumulator_metric(const struct gr_accumulator *t, uns
     double basis = (double)t->sums[GR_ROWS];
     if (stepped && gr_metric_rows[metric].basis)
         basis = fmin(basis, gr_metric_rows[metric].basis(t));
-    return gr_metric_told(t, v, stepped, basis);
+    struct gr_metric_value told = gr_metric_told(t, v, stepped, basis);
+    if (!t->stepped || metric >= gr_metric_count || !gr_metric_rows[metric].coarse || told.why)
+        return told;
+    if (!(gr_share_step(t->sums[GR_ROWS], t->least) < 1)) return gr_metric_undefined(GR_FEW_ROWS);
+    return gr_metric_defined(gr_round_digits(told.value, COARSE_DIGITS));
 }

@@ -105,6 +105,8 @@ void gr_report_head(FILE *page, const struct gr_report_run *run);
 void gr_report_curves(FILE *page, const struct gr_report_run *runs, size_t n);
 void gr_report_participation(FILE *page, const struct gr_report_run *run);
 void gr_report_timeline(FILE *page, const struct gr_report_run *run);
+/* Operating points and net benefits of an evaluation; nothing where it has none. */
+void gr_report_decisions(FILE *page, const json_t *evaluation);
 void gr_report_scores(FILE *page, const struct gr_report_run *run);
 void gr_report_silos(FILE *page, const struct gr_report_run *run);
 void gr_report_costs(FILE *page, const struct gr_report_run *run);

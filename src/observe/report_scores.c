@@ -36,8 +36,18 @@ static void write_metric(FILE *page, const char *key, const json_t *metric) {
     fputs("</td></tr>\n", page);
 }
 
+/* In the column of bounds, as it is one. */
+static void write_auc_interval(FILE *page, const json_t *interval) {
+    const double lower = gr_json_real(interval, "lower"), upper = gr_json_real(interval, "upper");
+    const double error = gr_json_real(interval, "standard_error");
+    if (!isfinite(lower) || !isfinite(upper)) return;
+    fputs("<tr><th scope=\"row\">ROC AUC, 95 % interval</th><td>", page);
+    if (isfinite(error)) fprintf(page, "&plusmn;&nbsp;%.4f", error);
+    fprintf(page, "</td><td>%.4f and %.4f</td></tr>\n", lower, upper);
+}
+
 /* Metrics are shown in the order of the file, which is that of the table of metrics. */
-static void write_metrics(FILE *page, json_t *metrics) {
+static void write_metrics(FILE *page, json_t *metrics, const json_t *interval) {
     const char *key;
     json_t *value;
     if (json_object_size(metrics) == 0) return;
@@ -47,6 +57,7 @@ static void write_metrics(FILE *page, json_t *metrics) {
           page);
     json_object_foreach(metrics, key, value) {
         write_metric(page, key, value);
+        if (strcmp(key, "auc") == 0) write_auc_interval(page, interval);
     }
     fputs("</tbody></table></div>\n", page);
 }
@@ -280,9 +291,12 @@ void gr_report_scores(FILE *page, const struct gr_report_run *run) {
     write_rows(page, run->evaluation, run->best_round);
     fputs("<section class=\"grid two\">\n", page);
     fputs("<div class=\"grid\">\n", page);
-    write_metrics(page, metrics);
+    write_metrics(page, metrics, json_object_get(run->evaluation, "auc_interval"));
     write_reliability(page, reliability);
     fputs("</div>\n", page);
+    fputs("<div class=\"grid\">\n", page);
     write_confusion(page, confusion);
+    gr_report_decisions(page, run->evaluation);
+    fputs("</div>\n", page);
     fputs("</section>\n", page);
 }

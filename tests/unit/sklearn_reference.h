@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Made by analysis/peers/reference_sklearn.py with scikit-learn 1.2.1; do not edit. */
+/* Made by analysis/peers/reference_sklearn.py with scikit-learn 1.2.1 and statsmodels 0.13.5+dfsg; do not edit. */
 /* clang-format off */
 static const double sklearn_two_accuracy = 0.80000000000000004;
 static const double sklearn_two_log_loss = 0.6654718211294679;
@@ -99,6 +99,14 @@ static const double sklearn_observed_expected = 1.0191698330331023;
 static const double sklearn_net_benefit_10 = 0.42555555555555558;
 static const double sklearn_net_benefit_35 = 0.31961538461538458;
 static const double sklearn_net_benefit_80 = 0.019999999999999928;
+static const double sklearn_calibration_slope = 0.44030991396997876;
+static const double sklearn_calibration_intercept = 0.079687834534341806;
+static const double sklearn_hosmer_lemeshow = 338.97256053394608;
+static const double sklearn_hosmer_lemeshow_p = 8.7032321651341375e-67;
+static const double sklearn_calibration_slope_steep = 0.17738848664391479;
+static const double sklearn_calibration_intercept_steep = -5.2099696788126177;
+static const double sklearn_hosmer_lemeshow_steep = 4013.4452746217821;
+static const double sklearn_hosmer_lemeshow_p_steep = 0;
 static const double sklearn_top_3_accuracy = 0.73250000000000004;
 static const double sklearn_top_5_accuracy = 0.88;
 static const double sklearn_mse = 0.89797668457031254;

@@ -122,6 +122,45 @@ START_TEST(two_classes_against_sklearn) {
 }
 END_TEST
 
+/* Rows of class 1, all of them or the ninth of them that the script leaves. */
+static struct gr_accumulator *fitted(bool steep) {
+    const struct rows *rows = make_rows(2, 0);
+    struct gr_accumulator *accumulator;
+    size_t n;
+    MUST(gr_accumulator_create(2, &accumulator));
+    for (size_t i = 0; i < ROWS; i++) {
+        const int32_t label = steep && i % 9 != 0 ? 0 : rows->labels[i];
+        MUST(gr_accumulator_add_classes(accumulator, rows->logits + 2 * i, &label, NULL, 1));
+    }
+    gr_accumulator_bin(accumulator, accumulator);
+    do
+        (void)gr_accumulator_fit(accumulator, accumulator, &n);
+    while (n > 0);
+    return accumulator;
+}
+
+static void check_near(const struct gr_accumulator *accumulator, unsigned metric, double expected) {
+    const struct gr_metric_value v = gr_accumulator_metric(accumulator, metric);
+    ck_assert_msg(fabs(v.value - expected) <= 1e-10 * fabs(expected), "%s: %.17g, expected %.17g",
+                  gr_metric_rows[metric].name, v.value, expected);
+}
+
+START_TEST(calibration_against_statsmodels) {
+    struct gr_accumulator *accumulator = fitted(false);
+    check_near(accumulator, METRIC(calibration_slope), sklearn_calibration_slope);
+    check_near(accumulator, METRIC(calibration_intercept), sklearn_calibration_intercept);
+    check_near(accumulator, METRIC(hosmer_lemeshow), sklearn_hosmer_lemeshow);
+    check_near(accumulator, METRIC(hosmer_lemeshow_p), sklearn_hosmer_lemeshow_p);
+    gr_accumulator_free(accumulator);
+    accumulator = fitted(true);
+    check_near(accumulator, METRIC(calibration_slope), sklearn_calibration_slope_steep);
+    check_near(accumulator, METRIC(calibration_intercept), sklearn_calibration_intercept_steep);
+    check_near(accumulator, METRIC(hosmer_lemeshow), sklearn_hosmer_lemeshow_steep);
+    check_near(accumulator, METRIC(hosmer_lemeshow_p), sklearn_hosmer_lemeshow_p_steep);
+    gr_accumulator_free(accumulator);
+}
+END_TEST
+
 START_TEST(precision_is_enclosed) {
     struct gr_accumulator *accumulator = accumulator_of(known[_i].classes, known[_i].absent);
     gr_accumulator_bin(accumulator, accumulator);
@@ -861,6 +900,7 @@ int main(void) {
     tcase_set_timeout(tests, 30);
     tcase_add_loop_test(tests, classes_against_sklearn, 0, cases);
     tcase_add_test(tests, two_classes_against_sklearn);
+    tcase_add_test(tests, calibration_against_statsmodels);
     tcase_add_loop_test(tests, precision_is_enclosed, 0, cases);
     tcase_add_loop_test(tests, auc_is_enclosed, 0, cases);
     tcase_add_loop_test(tests, tables_against_sklearn, 0, cases);

@@ -19,6 +19,15 @@ static size_t count_lines(const char *text) {
 
 /* ---- each rule, broken alone -------------------------------------------------------------- */
 
+/* Of evaluate.metrics, in the order of their table. */
+#define METRIC_NAMES                                                                               \
+    "balanced_accuracy, macro_f1, micro_f1, weighted_f1, top_3_accuracy, "                         \
+    "top_5_accuracy, matthews, cohen_kappa, sensitivity, specificity, "                            \
+    "positive_predictive_value, negative_predictive_value, auc, average_precision, "               \
+    "brier, calibration_error, observed_expected, calibration_slope, "                             \
+    "calibration_intercept, hosmer_lemeshow, hosmer_lemeshow_p, mse, mae, r2 or "                  \
+    "poisson_deviance"
+
 static const struct {
     const char *section, *message;
 } broken[] = {
@@ -42,8 +51,8 @@ static const struct {
      "is "
      "train.learning_rate"},
     {"evaluate: {epochs: 3}",
-     "t.yaml:5: evaluate.epochs: found an unknown key, allowed every, metrics, per_silo, "
-     "minimum_rows; nearest is train.epochs"},
+     "t.yaml:5: evaluate.epochs: found an unknown key, allowed every, metrics, "
+     "operating_points, per_silo, minimum_rows; nearest is train.epochs"},
     {"checkpoint: {qqqqqqqq: 1}",
      "t.yaml:5: checkpoint.qqqqqqqq: found an unknown key, allowed every, keep, io, hints"},
     {"checkpoint: {'': 1}",
@@ -277,17 +286,12 @@ static const struct {
      "t.yaml:5: aggregation.ranks_per_node: found 1000001, " WHOLE("0", "1000000")},
     {"evaluate: {every: 10000001}",
      "t.yaml:5: evaluate.every: found 10000001, " WHOLE("0", "10000000")},
-    {"evaluate: {metrics: [auc, rmse]}", "t.yaml:5: evaluate.metrics[1]: found \"rmse\", allowed "
-                                         "balanced_accuracy, macro_f1, matthews, auc, brier, "
-                                         "calibration_error, mse, mae, r2 or poisson_deviance"},
+    {"evaluate: {metrics: [auc, rmse]}",
+     "t.yaml:5: evaluate.metrics[1]: found \"rmse\", allowed " METRIC_NAMES},
     {"evaluate: {metrics: auc}",
-     "t.yaml:5: evaluate.metrics: found \"auc\", allowed a list of at most 24, each "
-     "balanced_accuracy, macro_f1, matthews, auc, brier, calibration_error, mse, mae, r2 or "
-     "poisson_deviance"},
+     "t.yaml:5: evaluate.metrics: found \"auc\", allowed a list of at most 32, each " METRIC_NAMES},
     {"evaluate: {metrics: [accuracy]}",
-     "t.yaml:5: evaluate.metrics[0]: found \"accuracy\", allowed balanced_accuracy, macro_f1, "
-     "matthews, auc, "
-     "brier, calibration_error, mse, mae, r2 or poisson_deviance"},
+     "t.yaml:5: evaluate.metrics[0]: found \"accuracy\", allowed " METRIC_NAMES},
     {"evaluate: {per_silo: yes}",
      "t.yaml:5: evaluate.per_silo: found \"yes\", allowed true or false"},
     {"evaluate: {minimum_rows: 0}",

@@ -64,7 +64,8 @@ static const char *told(void) {
 /* Further metrics of two classes. */
 #define OTHERS                                                                                     \
     "micro_f1, weighted_f1, cohen_kappa, sensitivity, specificity, positive_predictive_value, "    \
-    "negative_predictive_value, average_precision, observed_expected"
+    "negative_predictive_value, average_precision, observed_expected, calibration_slope, "         \
+    "calibration_intercept, hosmer_lemeshow, hosmer_lemeshow_p"
 
 static const struct {
     const char *key;
