@@ -145,7 +145,8 @@ gr_status gr_config_to_yaml(const struct gr_config *config, char **out) GR_CHECK
  * free to change between a run and its resumption: run.name, run.rounds, run.directory,
  * run.placement, run.rehearsal, the paths of tables and schema (data are compared by what they
  * hold), all of round but participants, sampling and availability, stop.patience,
- * aggregation.ranks_per_node, aggregation.between, evaluate, checkpoint, alerts, policy and faults.
+ * aggregation.ranks_per_node, aggregation.between, evaluate, checkpoint, alerts,
+ * observe, policy and faults.
  */
 gr_status gr_config_digest(const struct gr_config *config,
                            unsigned char out[GR_DIGEST_BYTES]) GR_CHECKED;

@@ -285,6 +285,33 @@ void gr_progress_finish(struct gr_progress *progress, const char *run_path,
 /* Not collective. Ends the thread and releases the line; NULL is accepted. */
 void gr_progress_free(struct gr_progress *progress);
 
+/* The figures of a run in Prometheus' text format, in a file for node_exporter. Rank 0's alone. */
+struct gr_exposition; /* opaque */
+/*
+ * Not collective. The file is PATH, of mode 0644, replaced as a whole; nothing is written yet.
+ * Caller releases with gr_exposition_free. Errors: GR_ERROR_USAGE, GR_ERROR_WRITE: PATH is no place
+ * for a file.
+ */
+gr_status gr_exposition_create(const char *path, const char *name, const char *run_id,
+                               uint32_t rounds, uint32_t rounds_done,
+                               struct gr_exposition **out) GR_CHECKED;
+/* Not collective. Takes the figures of a round that has ended. */
+void gr_exposition_round(struct gr_exposition *exposition, const struct gr_metrics *metrics);
+/* Not collective. Takes a checkpoint that was written, or that the disk refused. */
+void gr_exposition_checkpoint(struct gr_exposition *exposition, uint32_t round, bool written);
+/* Not collective. Counts an alert. */
+void gr_exposition_alert(struct gr_exposition *exposition);
+/* Not collective. Whether the file is 5 s old, or has never been written. */
+bool gr_exposition_due(const struct gr_exposition *exposition);
+/*
+ * Not collective. Writes the file, and tells how many values it holds. outcome: "running",
+ * "finished", "stopped" or "failed". The disk is not waited for. Errors: GR_ERROR_WRITE.
+ */
+gr_status gr_exposition_write(struct gr_exposition *exposition, const char *outcome,
+                              size_t *n_values) GR_CHECKED;
+/* Not collective. Releases it, and leaves the file; NULL is accepted. */
+void gr_exposition_free(struct gr_exposition *exposition);
+
 /* A run in a few figures, out of its records. NAN, 0 and "" for what is not known. */
 struct gr_run_summary {
     char outcome[24]; /* the manifest's word; "": it cannot be read */

@@ -54,7 +54,8 @@ enum gr_release {
     GR_RELEASE_PASSED_OVER = 46,
     GR_RELEASE_SOFTWARE = 47,
     GR_RELEASE_NOISED_SCORES = 48,
-    GR_RELEASES_MAX = 49
+    GR_RELEASE_MONITORING = 49,
+    GR_RELEASES_MAX = 50
 };
 
 enum gr_release_when {

@@ -730,6 +730,14 @@ struct gr_alerts_config {
     GR_ALERTS_KEYS(GR_MEMBER, )
 };
 
+/* What tells others of a run while it goes on. */
+#define GR_OBSERVE_KEYS(X, in)                                                                     \
+    /* A file *.prom in the folder of node_exporter's textfile collector; empty: none. */          \
+    X##_TEXT(in, prometheus, NULL, CHANGEABLE)
+struct gr_observe_config {
+    GR_OBSERVE_KEYS(GR_MEMBER, )
+};
+
 /* The rules by which the door withholds. They hold where silos have tables of their own
  * (data.silo_tables, more than one): a table that is dealt to the silos is read by every process.
  */
@@ -886,6 +894,7 @@ struct gr_silo_config {
     X##_PART(in, stop, gr_stop_config, GR_STOP_KEYS)                                               \
     X##_PART(in, checkpoint, gr_checkpoint_config, GR_CHECKPOINT_KEYS)                             \
     X##_PART(in, alerts, gr_alerts_config, GR_ALERTS_KEYS)                                         \
+    X##_PART(in, observe, gr_observe_config, GR_OBSERVE_KEYS)                                      \
     X##_PART(in, policy, gr_policy_config, GR_POLICY_KEYS)                                         \
     X##_PART(in, card, gr_card_config, GR_CARD_KEYS)                                               \
     X##_PARTS(in, faults, gr_fault_config, GR_FAULT_KEYS, 64, CHANGEABLE)
@@ -919,6 +928,7 @@ struct gr_config {
     LIST(gr_stop_config, GR_STOP_KEYS)                                                             \
     LIST(gr_checkpoint_config, GR_CHECKPOINT_KEYS)                                                 \
     LIST(gr_alerts_config, GR_ALERTS_KEYS)                                                         \
+    LIST(gr_observe_config, GR_OBSERVE_KEYS)                                                       \
     LIST(gr_policy_config, GR_POLICY_KEYS)                                                         \
     LIST(gr_card_config, GR_CARD_KEYS)                                                             \
     LIST(gr_fault_config, GR_FAULT_KEYS)                                                           \

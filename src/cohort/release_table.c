@@ -112,6 +112,10 @@ static bool reads_csv(const struct gr_config *c) {
     return c->data.source == GR_SOURCE_CSV;
 }
 
+static bool is_scraped(const struct gr_config *c) {
+    return c->observe.prometheus[0] != '\0';
+}
+
 /* ---- the table ------------------------------------------------------------------------------ */
 
 #define RANKS   "all ranks"
@@ -303,6 +307,11 @@ static const struct gr_release_row rows[] = {
      "all else of these rows: confusion matrix, reliability, AUC, metrics of classes, scores of "
      "single silos; sums of fewer silos than policy.minimum_silos",
      scores_with_noise, GR_SECURE_MASKED, GR_PRIVATE_NOISED},
+    {GR_RELEASE_MONITORING, "monitoring",
+     "figures of the last round, and their sums over rounds, in the file of observe.prometheus",
+     "text", "everybody who may read the file, or ask whoever scrapes it", GR_RELEASE_EACH_ROUND,
+     "all that is not in metrics.jsonl; single silos", is_scraped, GR_SECURE_AS_IT_IS,
+     GR_PRIVATE_AS_IT_IS},
 };
 
 const struct gr_release_row *gr_release_rows(size_t *n) {

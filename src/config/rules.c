@@ -324,6 +324,15 @@ static void check_operating_points(const struct gr_rule_context *r) {
                "validation rows");
 }
 
+/* node_exporter passes over files of other names. */
+static void check_observe(const struct gr_rule_context *r) {
+    const char *path = r->config->observe.prometheus;
+    const size_t n = strlen(path);
+    if (n > 0 && gr_rule_sound(r, "observe.prometheus") &&
+        (n < 6 || strcmp(path + n - 5, ".prom") != 0 || path[n - 6] == '/'))
+        REFUSE(r, "observe.prometheus", "found a file of another name, allowed *.prom");
+}
+
 /* A fault in a run that is no rehearsal is refused: no run that counts may carry one by mistake. */
 static void check_faults(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
@@ -358,6 +367,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_stop(&r);
     check_operating_points(&r);
     check_checkpoint(&r);
+    check_observe(&r);
     check_silos(&r);
     gr_rules_of_silo_names(&r);
     check_faults(&r);

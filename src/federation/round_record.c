@@ -528,6 +528,7 @@ static gr_status write_cost(struct gr_run_state *run, const struct gr_metrics *m
     gr_status status = GR_OK;
     GR_TRY(gr_metrics_amend(run->metrics, metrics));
     if (written) gr_records_note(run, "checkpoint", metrics->round, NULL, NULL);
+    if (run->exposition) gr_exposition_checkpoint(run->exposition, metrics->round, written);
     GR_TRY(watch_disk(run, metrics->round, written ? NULL : why));
 out:
     return status;
@@ -561,6 +562,7 @@ gr_status gr_record_round(void *context, struct gr_metrics *metrics) {
     GR_TRY(gr_sealing_round(run, metrics->round));
     if (run->progress && gr_progress_round(run->progress, metrics))
         gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_JOB_COMMENT, 1);
+    gr_monitoring_round(run, metrics);
 out:
     return status;
 }

@@ -57,6 +57,8 @@ struct gr_run_state {
     struct gr_events_file *events;
     struct gr_events_file *seals; /* NULL: there are none */
     struct gr_progress *progress;
+    struct gr_exposition *exposition; /* NULL: nobody scrapes the run */
+    bool unexposed;                   /* its file was refused, and an alert has been given */
     struct gr_opening opening;
     bool ended;              /* the records tell how the run ended */
     uint32_t written;        /* round whose line and events this process has written */
@@ -197,6 +199,16 @@ gr_status gr_sealing_note(struct gr_run_state *run) GR_CHECKED;
 gr_status gr_sealing_round(struct gr_run_state *run, uint32_t round) GR_CHECKED;
 /* Not collective. The journal is closed, by how the run ended here; the process is as before. */
 void gr_sealing_end(struct gr_run_state *run, gr_status status);
+
+/* ---- monitoring.c: rank 0 only --------------------------------------------------------------- */
+
+/* Once the records are open; rounds that are done. */
+void gr_monitoring_open(struct gr_run_state *run, uint32_t rounds);
+/* A round that has been written down. */
+void gr_monitoring_round(struct gr_run_state *run, const struct gr_metrics *metrics);
+/* How the run ends: before its last event "releases". */
+void gr_monitoring_end(struct gr_run_state *run, const char *outcome);
+void gr_monitoring_close(struct gr_run_state *run);
 
 /* ---- silo_list.c ----------------------------------------------------------------------------- */
 

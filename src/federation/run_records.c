@@ -139,6 +139,7 @@ static gr_status open_files(struct gr_run_state *run, uint32_t rounds) {
                                   &run->progress));
     if (run->progress && gr_events_damage(run->events))
         gr_progress_say(run->progress, gr_events_damage(run->events));
+    gr_monitoring_open(run, rounds);
 out:
     gr_free(path);
     return status;
@@ -165,6 +166,7 @@ void gr_records_unwritten(struct gr_run_state *run, const char *event, uint32_t 
 bool gr_records_note(struct gr_run_state *run, const char *event, uint32_t round,
                      const char *detail, const char *words) {
     const bool written = gr_events_append(run->events, event, round, detail) == GR_OK;
+    if (run->exposition && strcmp(event, "alert") == 0) gr_exposition_alert(run->exposition);
     if (!written) gr_records_unwritten(run, event, round);
     if (run->progress && words) gr_progress_say(run->progress, words);
     return written;
@@ -473,6 +475,7 @@ out:
 /* ---- taking over ---------------------------------------------------------------------------- */
 
 static void let_go(struct gr_run_state *run) {
+    gr_monitoring_close(run);
     gr_progress_free(run->progress);
     gr_events_close(run->events);
     gr_events_close(run->seals);
@@ -592,6 +595,7 @@ gr_status gr_records_finish(struct gr_run_state *run) {
         /* gr_progress_finish is about to: there is no event behind the one that closes. */
         if (gr_progress_tells_job(run->progress))
             gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_JOB_COMMENT, 1);
+        gr_monitoring_end(run, "finished");
         gr_records_releases(run, gr_federation_rounds_done(run->federation));
         GR_TRY(note_best(run));
         GR_TRY(write_closing(run, "finished", hex));
@@ -624,6 +628,7 @@ void gr_records_end_early(struct gr_run_state *run, gr_status reason) {
         gr_progress_finish(run->progress, run->path, NULL, NULL, gr_run_resumes(run));
     if (reason == GR_STOPPED && gr_progress_tells_job(run->progress))
         gr_release_note(gr_cohort_door(run->cohort), GR_RELEASE_JOB_COMMENT, 1);
+    gr_monitoring_end(run, outcome);
     gr_records_releases(run, done);
     gr_records_partings(run, done);
     gr_status noted = write_closing(run, outcome, NULL);

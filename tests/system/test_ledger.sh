@@ -126,6 +126,8 @@ compare job-round '6|33' generated.yaml
 check "its comment, in the round and at the end" equal "$(grep -o '"name":"job-comment","values":1,"times":1' job-round/events.jsonl | wc -l)" 2
 check "a job without a comment" in_job off
 check "has told nothing" bash -c '! grep -q job-comment job-off/events.jsonl'
+check "a run that is scraped" exits 0 "$GRANARY" train generated.yaml --quiet --run scraped --set observe.prometheus=run.prom
+compare scraped "$seldom" generated.yaml --set observe.prometheus=run.prom
 
 # ---- where something is wrong ------------------------------------------------------------------------
 # A target that no sum takes, in a row that is held out, whichever that is.

@@ -40,13 +40,15 @@ static const struct {
      "t.yaml:5: rond: found an unknown key, allowed run, data, silos, preprocess, model, train, "
      "round, "
      "strategy, "
-     "aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, policy, faults; nearest is "
+     "aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, observe, policy, faults; "
+     "nearest is "
      "round"},
     {"learning_rate: 1",
      "t.yaml:5: learning_rate: found an unknown key, allowed run, data, silos, preprocess, model, "
      "train, "
      "round, "
-     "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, policy, faults; "
+     "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, observe, policy, "
+     "faults; "
      "nearest "
      "is "
      "train.learning_rate"},
@@ -912,7 +914,8 @@ static const struct {
     {"rounds=3",
      "--set rounds: found an unknown key, allowed run, data, silos, preprocess, model, train, "
      "round, "
-     "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, policy, faults; "
+     "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, observe, policy, "
+     "faults; "
      "nearest "
      "is "
      "run.rounds"},

@@ -148,6 +148,7 @@ static const struct {
     {{"round.replay=runs/a b/events.jsonl"}, true},
     {{"alerts.participation=0.25"}, true},
     {{"alerts.rounds=4"}, true},
+    {{"observe.prometheus=run.prom"}, true},
     {{"policy.minimum_silos=3"}, false},
     {{"policy.extremes=true"}, false},
     {{"policy.digits=17"}, false},
@@ -284,6 +285,7 @@ START_TEST(test_resolved) {
               "stop:\n  metric: none\n  patience: 10\n  minimum_delta: 0\n"
               "checkpoint:\n  every: 1\n  keep: 2\n  io: auto\n  hints: []\n"
               "alerts:\n  participation: 0.5\n  rounds: 3\n"
+              "observe:\n  prometheus: ''\n"
               "policy:\n  minimum_silos: 2\n  extremes: false\n  digits: 4\n"
               "card:\n  title: ''\n  license: ''\n  contact: ''\n  intended_use: ''\n  limits: ''\n"
               "  data: ''\n  approvals: []\n  tags: []\n"
