@@ -9,6 +9,7 @@
 #define GRANARY_OBSERVE_H
 
 #include <stdio.h>
+#include <sys/types.h>
 
 #include <granary/config.h>
 
@@ -284,6 +285,41 @@ void gr_progress_finish(struct gr_progress *progress, const char *run_path,
                         const char *resume);
 /* Not collective. Ends the thread and releases the line; NULL is accepted. */
 void gr_progress_free(struct gr_progress *progress);
+
+/* Rules over the figures of rounds, those of the config and the usual ones. Rank 0's alone. */
+struct gr_alerts; /* opaque */
+/* Not collective. The config is borrowed. Caller releases with gr_alerts_free. Errors:
+ * GR_ERROR_INTERNAL. */
+gr_status gr_alerts_create(const struct gr_alerts_config *config,
+                           struct gr_alerts **out) GR_CHECKED;
+struct gr_alert {
+    bool over;          /* it has ended */
+    const char *name;   /* borrowed from the alerts */
+    const char *figure; /* as in a config */
+    double value, limit;
+    char words[200];
+};
+typedef void (*gr_alert_tell)(void *context, const struct gr_alert *alert);
+/* Not collective. Takes a round; budget_spent: of the privacy budget, NAN: there is none. Each rule
+ * that begins or ends to hold is told once. */
+void gr_alerts_round(struct gr_alerts *alerts, const struct gr_metrics *metrics,
+                     double budget_spent, gr_alert_tell tell, void *context);
+/* Not collective. NULL is accepted. */
+void gr_alerts_free(struct gr_alerts *alerts);
+
+/*
+ * The programs that are told of alerts, each in a process group of its own, with a deadline; nobody
+ * waits for them. What they print is dropped.
+ */
+enum { GR_HANDLERS_MAX = 8 };
+struct gr_alert_handlers {
+    pid_t running[GR_HANDLERS_MAX]; /* 0: none */
+    uint64_t untold;                /* events that came while so many were running */
+};
+/* Not collective. Starts `words`, of which there are n, with `text` on its input. False: it could
+ * not be started, or too many are running. */
+bool gr_alert_handle(struct gr_alert_handlers *handlers, char *const *words, unsigned n,
+                     double deadline_s, const char *text);
 
 /* The figures of a run in Prometheus' text format, in a file for node_exporter. Rank 0's alone. */
 struct gr_exposition; /* opaque */

@@ -721,11 +721,66 @@ struct gr_checkpoint_config {
     GR_CHECKPOINT_KEYS(GR_MEMBER, )
 };
 
-/* Warnings in events.jsonl and progress: fewer than `participation` of the silos selected took part
- * in `rounds` rounds running. */
+/* A figure of a round, as in metrics.jsonl. */
+#define GR_WATCHED_FIGURE_WORDS(WORD)                                                              \
+    /* Silos in the sum by those selected. */                                                      \
+    WORD(GR_WATCHED_PARTICIPATION, "participation")                                                \
+    WORD(GR_WATCHED_TRAIN_LOSS, "train_loss")                                                      \
+    WORD(GR_WATCHED_VALIDATION_LOSS, "validation_loss")                                            \
+    WORD(GR_WATCHED_VALIDATION_ACCURACY, "validation_accuracy")                                    \
+    WORD(GR_WATCHED_TEST_LOSS, "test_loss")                                                        \
+    WORD(GR_WATCHED_TEST_ACCURACY, "test_accuracy")                                                \
+    /* That of evaluate.metrics which `metric` names. */                                           \
+    WORD(GR_WATCHED_METRIC, "metric")                                                              \
+    /* With evaluate.per_silo. */                                                                  \
+    WORD(GR_WATCHED_LOWEST_SILO_ACCURACY, "lowest_silo_accuracy")                                  \
+    WORD(GR_WATCHED_UPDATE_NORM, "update_norm")                                                    \
+    WORD(GR_WATCHED_ROUND_SECONDS, "round_seconds")                                                \
+    WORD(GR_WATCHED_TRAIN_SECONDS, "train_seconds")                                                \
+    WORD(GR_WATCHED_AGGREGATE_SECONDS, "aggregate_seconds")                                        \
+    WORD(GR_WATCHED_EVALUATE_SECONDS, "evaluate_seconds")                                          \
+    WORD(GR_WATCHED_BYTES_SENT, "bytes_sent")                                                      \
+    WORD(GR_WATCHED_ROWS_PER_SECOND, "rows_per_second")                                            \
+    /* The round by the last one that fits privacy.budget. */                                      \
+    WORD(GR_WATCHED_BUDGET_SPENT, "budget_spent")
+enum gr_watched_figure { GR_WATCHED_FIGURE_WORDS(GR_VALUE) };
+
+#define GR_ALERT_WHEN_WORDS(WORD)                                                                  \
+    WORD(GR_ALERT_ABOVE, "above")                                                                  \
+    WORD(GR_ALERT_BELOW, "below")                                                                  \
+    /* Than in the round before. */                                                                \
+    WORD(GR_ALERT_RISES, "rises")                                                                  \
+    WORD(GR_ALERT_FALLS, "falls")
+enum gr_alert_when { GR_ALERT_WHEN_WORDS(GR_VALUE) };
+
+#define GR_ALERT_RULE_KEYS(X, in)                                                                  \
+    X##_ONE_OF(in, figure, gr_watched_figure, GR_WATCHED_FIGURE_WORDS, NULL, REQUIRED | CHANGEABLE)\
+    X##_TEXT(in, metric, NULL, CHANGEABLE)                                                         \
+    X##_ONE_OF(in, when, gr_alert_when, GR_ALERT_WHEN_WORDS, "above", CHANGEABLE)                  \
+    /* rises, falls: by this share at least, over `rounds` rounds. */                              \
+    X##_REAL(in, threshold, "0", CHANGEABLE, -DBL_MAX, DBL_MAX)                                    \
+    /* The threshold is times the median of so many rounds before; 0: it is as it is. */           \
+    X##_WHOLE(in, of_median, "0", CHANGEABLE, 0, 64)                                               \
+    /* So many rounds running, for the alert and for its end. */                                   \
+    X##_WHOLE(in, rounds, "1", CHANGEABLE, 1, ROUNDS_MAX)                                          \
+    /* The alert is over once the figure is back by this share of the threshold. */                \
+    X##_REAL(in, hysteresis, "0.1", CHANGEABLE, 0, 1)
+struct gr_alert_rule_config {
+    GR_ALERT_RULE_KEYS(GR_MEMBER, )
+};
+
+/* Warnings in events.jsonl and progress. */
 #define GR_ALERTS_KEYS(X, in)                                                                      \
+    /* Fewer than this share of the silos selected took part in `rounds` rounds running. */        \
     X##_REAL(in, participation, "0.5", CHANGEABLE, 0, 1)                                           \
-    X##_WHOLE(in, rounds, "3", CHANGEABLE, 1, ROUNDS_MAX)
+    X##_WHOLE(in, rounds, "3", CHANGEABLE, 1, ROUNDS_MAX)                                          \
+    /* The rules that `granary help monitoring` lists. */                                          \
+    X##_YES_NO(in, usual, "true", CHANGEABLE)                                                      \
+    X##_SECTIONS(in, rules, gr_alert_rule_config, GR_ALERT_RULE_KEYS, 64, CHANGEABLE)              \
+    /* A program and its arguments, without a shell, with the event as JSON on its input. */       \
+    X##_TEXTS(in, command, 32, NULL, CHANGEABLE, NULL)                                             \
+    /* Then it is killed. */                                                                       \
+    X##_REAL(in, command_s, "30", ABOVE | CHANGEABLE | SECONDS, 0, SECONDS_MAX)
 struct gr_alerts_config {
     GR_ALERTS_KEYS(GR_MEMBER, )
 };
@@ -927,6 +982,7 @@ struct gr_config {
     LIST(gr_evaluate_config, GR_EVALUATE_KEYS)                                                     \
     LIST(gr_stop_config, GR_STOP_KEYS)                                                             \
     LIST(gr_checkpoint_config, GR_CHECKPOINT_KEYS)                                                 \
+    LIST(gr_alert_rule_config, GR_ALERT_RULE_KEYS)                                                 \
     LIST(gr_alerts_config, GR_ALERTS_KEYS)                                                         \
     LIST(gr_observe_config, GR_OBSERVE_KEYS)                                                       \
     LIST(gr_policy_config, GR_POLICY_KEYS)                                                         \

@@ -324,6 +324,25 @@ static void check_operating_points(const struct gr_rule_context *r) {
                "validation rows");
 }
 
+/* A rule on a metric names one that the rounds have. */
+static void check_alerts(const struct gr_rule_context *r) {
+    const struct gr_alerts_config *alerts = &r->config->alerts;
+    for (unsigned i = 0; i < alerts->rules_count; i++) {
+        const struct gr_alert_rule_config *rule = &alerts->rules[i];
+        const bool named = rule->metric && rule->metric[0];
+        const bool known = named && gr_metric_find(rule->metric) < gr_metric_count;
+        if (rule->figure == GR_WATCHED_METRIC && !known)
+            REFUSE(r, "alerts.rules",
+                   "found no metric of evaluate.metrics in entry %u, whose figure is metric",
+                   i + 1);
+        else if (rule->figure != GR_WATCHED_METRIC && named)
+            REFUSE(r, "alerts.rules",
+                   "found a metric in entry %u, allowed none unless its figure is metric", i + 1);
+    }
+    if (alerts->command_count > 0 && !alerts->command[0][0])
+        REFUSE(r, "alerts.command", "found an empty program");
+}
+
 /* node_exporter passes over files of other names. */
 static void check_observe(const struct gr_rule_context *r) {
     const char *path = r->config->observe.prometheus;
@@ -367,6 +386,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_stop(&r);
     check_operating_points(&r);
     check_checkpoint(&r);
+    check_alerts(&r);
     check_observe(&r);
     check_silos(&r);
     gr_rules_of_silo_names(&r);

@@ -214,6 +214,7 @@ static const struct {
     {"run", "directory",
      "it belongs in the site file (site.directory), or is a word of `granary "
      "coordinate`"},
+    {"alerts", "command", "it is of the coordinator's host alone"},
     {"observe", "prometheus", "it is of the coordinator's host alone"},
     {"round", "replay", "it is a word of `granary coordinate`"},
 };

@@ -506,6 +506,7 @@ static gr_status write_round(struct gr_run_state *run, const struct gr_metrics *
         GR_TRY(watch_participation(run, metrics));
         GR_TRY(watch_breakdown(run, metrics));
         GR_TRY(watch_grid(run, metrics));
+        gr_monitoring_judge(run, metrics);
     }
     gr_records_releases(run, metrics->round);
     run->written = metrics->round;

@@ -59,6 +59,9 @@ struct gr_run_state {
     struct gr_progress *progress;
     struct gr_exposition *exposition; /* NULL: nobody scrapes the run */
     bool unexposed;                   /* its file was refused, and an alert has been given */
+    struct gr_alerts *alerts;         /* NULL: none yet */
+    struct gr_alert_handlers handlers;
+    bool unhandled; /* the last alert was not told to alerts.command */
     struct gr_opening opening;
     bool ended;              /* the records tell how the run ended */
     uint32_t written;        /* round whose line and events this process has written */
@@ -206,6 +209,11 @@ void gr_sealing_end(struct gr_run_state *run, gr_status status);
 void gr_monitoring_open(struct gr_run_state *run, uint32_t rounds);
 /* A round that has been written down. */
 void gr_monitoring_round(struct gr_run_state *run, const struct gr_metrics *metrics);
+/* Holds the rules of alerts against a round whose line is written. */
+void gr_monitoring_judge(struct gr_run_state *run, const struct gr_metrics *metrics);
+/* An event "alert" or "alert over" has been noted. */
+void gr_monitoring_alert(struct gr_run_state *run, const char *event, uint32_t round,
+                         const char *detail);
 /* How the run ends: before its last event "releases". */
 void gr_monitoring_end(struct gr_run_state *run, const char *outcome);
 void gr_monitoring_close(struct gr_run_state *run);

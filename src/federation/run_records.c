@@ -166,7 +166,7 @@ void gr_records_unwritten(struct gr_run_state *run, const char *event, uint32_t 
 bool gr_records_note(struct gr_run_state *run, const char *event, uint32_t round,
                      const char *detail, const char *words) {
     const bool written = gr_events_append(run->events, event, round, detail) == GR_OK;
-    if (run->exposition && strcmp(event, "alert") == 0) gr_exposition_alert(run->exposition);
+    if (strncmp(event, "alert", 5) == 0) gr_monitoring_alert(run, event, round, detail);
     if (!written) gr_records_unwritten(run, event, round);
     if (run->progress && words) gr_progress_say(run->progress, words);
     return written;

@@ -54,30 +54,31 @@ static void escape(const char *text, char *out, size_t size) {
 }
 
 /* A text that grows; a memory stream, so that a write to the disk is one piece. */
-struct page {
+struct figures_page {
     FILE *stream;
     const struct gr_exposition *e;
     size_t values;
 };
 
-static void family(struct page *page, const char *name, const char *type, const char *help) {
+static void family(struct figures_page *page, const char *name, const char *type,
+                   const char *help) {
     fprintf(page->stream, "# HELP granary_%s %s\n# TYPE granary_%s %s\n", name, help, name, type);
 }
 
-static void sample(struct page *page, const char *name, double value) {
+static void sample(struct figures_page *page, const char *name, double value) {
     fprintf(page->stream, "granary_%s{%s} %.17g\n", name, page->e->labels, value);
     page->values++;
 }
 
-static void labelled(struct page *page, const char *name, const char *label, const char *word,
-                     double value) {
+static void labelled(struct figures_page *page, const char *name, const char *label,
+                     const char *word, double value) {
     if (!isfinite(value)) return;
     fprintf(page->stream, "granary_%s{%s,%s=\"%s\"} %.17g\n", name, page->e->labels, label, word,
             value);
     page->values++;
 }
 
-static void single(struct page *page, const char *name, const char *type, const char *help,
+static void single(struct figures_page *page, const char *name, const char *type, const char *help,
                    double value) {
     if (!isfinite(value)) return;
     family(page, name, type, help);
@@ -86,7 +87,7 @@ static void single(struct page *page, const char *name, const char *type, const 
 
 /* ---- the page ------------------------------------------------------------------------------- */
 
-static void put_state(struct page *page, const char *outcome) {
+static void put_state(struct figures_page *page, const char *outcome) {
     static const char *const outcomes[] = {"running", "finished", "stopped", "failed"};
     const struct gr_exposition *e = page->e;
     family(page, "outcome", "gauge",
@@ -107,7 +108,7 @@ static void put_state(struct page *page, const char *outcome) {
            (double)e->n_rounds);
 }
 
-static void put_costs(struct page *page) {
+static void put_costs(struct figures_page *page) {
     const struct gr_exposition *e = page->e;
     family(page, "phase_seconds_total", "counter",
            "Time in the phases of rounds, as the process saw it that keeps the records.");
@@ -127,7 +128,7 @@ static void put_costs(struct page *page) {
                (double)e->rows);
 }
 
-static void put_silos(struct page *page) {
+static void put_silos(struct figures_page *page) {
     const struct gr_exposition *e = page->e;
     if (e->last.round > 0) {
         family(page, "round_silos", "gauge", "Silos of the last round: selected, and in the sum.");
@@ -142,7 +143,7 @@ static void put_silos(struct page *page) {
            (double)e->recoveries);
 }
 
-static void put_scores(struct page *page) {
+static void put_scores(struct figures_page *page) {
     const struct gr_metrics *m = &page->e->scored, *last = &page->e->last;
     if (last->round == 0) return;
     family(page, "loss", "gauge", "The last loss that is known, by the rows that it is of.");
@@ -171,7 +172,7 @@ static void put_scores(struct page *page) {
     single(page, "update_norm", "gauge", "L2 norm of the last mean update.", last->update_norm);
 }
 
-static void put_records(struct page *page) {
+static void put_records(struct figures_page *page) {
     const struct gr_exposition *e = page->e;
     single(page, "checkpoint_round", "gauge", "Round of the newest checkpoint, 0 without one.",
            e->checkpoint);
@@ -189,7 +190,7 @@ static double utc_seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static void put_page(struct page *page, const char *outcome) {
+static void put_page(struct figures_page *page, const char *outcome) {
     family(page, "info", "gauge", "The version of granary that the run is of.");
     labelled(page, "info", "version", GRANARY_VERSION, 1);
     put_state(page, outcome);
@@ -229,7 +230,7 @@ static gr_status publish(const struct gr_exposition *e, const char *text, size_t
 }
 
 gr_status gr_exposition_write(struct gr_exposition *e, const char *outcome, size_t *n_values) {
-    struct page page = {.e = e};
+    struct figures_page page = {.e = e};
     char *text = NULL;
     size_t n = 0;
     e->written_s = gr_clock_seconds();

@@ -40,7 +40,8 @@ static const struct {
      "t.yaml:5: rond: found an unknown key, allowed run, data, silos, preprocess, model, train, "
      "round, "
      "strategy, "
-     "aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, observe, policy, faults; "
+     "aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, observe, policy, card, "
+     "faults; "
      "nearest is "
      "round"},
     {"learning_rate: 1",
@@ -48,7 +49,7 @@ static const struct {
      "train, "
      "round, "
      "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, observe, policy, "
-     "faults; "
+     "card, faults; "
      "nearest "
      "is "
      "train.learning_rate"},
@@ -637,7 +638,7 @@ START_TEST(test_listing_is_cut) {
     char text[20000];
     struct gr_config *config;
     unsigned more = 0;
-    size_t used = (size_t)snprintf(text, sizeof text, "%salerts:\n", text_with(NULL));
+    size_t used = (size_t)snprintf(text, sizeof text, "%sobserve:\n", text_with(NULL));
     for (int i = 0; i < 70; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "  %.*s%02d: 1\n",
                                  i == 69 ? 1 : 1 + 5 * _i, word, i);
@@ -915,7 +916,7 @@ static const struct {
      "--set rounds: found an unknown key, allowed run, data, silos, preprocess, model, train, "
      "round, "
      "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, observe, policy, "
-     "faults; "
+     "card, faults; "
      "nearest "
      "is "
      "run.rounds"},

@@ -149,6 +149,9 @@ static const struct {
     {{"alerts.participation=0.25"}, true},
     {{"alerts.rounds=4"}, true},
     {{"observe.prometheus=run.prom"}, true},
+    {{"alerts.usual=false"}, true},
+    {{"alerts.command=[mail, root]"}, true},
+    {{"alerts.rules=[{figure: test_loss, threshold: 2}]"}, true},
     {{"policy.minimum_silos=3"}, false},
     {{"policy.extremes=true"}, false},
     {{"policy.digits=17"}, false},
@@ -284,7 +287,8 @@ START_TEST(test_resolved) {
               "  operating_points: []\n  per_silo: false\n  minimum_rows: 10\n"
               "stop:\n  metric: none\n  patience: 10\n  minimum_delta: 0\n"
               "checkpoint:\n  every: 1\n  keep: 2\n  io: auto\n  hints: []\n"
-              "alerts:\n  participation: 0.5\n  rounds: 3\n"
+              "alerts:\n  participation: 0.5\n  rounds: 3\n  usual: true\n  rules: []\n"
+              "  command: []\n  command_s: 30\n"
               "observe:\n  prometheus: ''\n"
               "policy:\n  minimum_silos: 2\n  extremes: false\n  digits: 4\n"
               "card:\n  title: ''\n  license: ''\n  contact: ''\n  intended_use: ''\n  limits: ''\n"
