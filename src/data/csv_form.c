@@ -118,11 +118,13 @@ struct shape {
     struct record head;
     size_t n_records; /* behind the first */
     size_t least, most;
-    bool last_empty; /* in all of them */
+    /* Of them those with as many fields as the first, or one more; of these with an empty last one.
+     */
+    size_t n_alike, n_longer, n_longer_empty;
 };
 
 static struct shape shape_of(const struct sample *s, const char *p, enum gr_separator separator) {
-    struct shape shape = {.last_empty = true};
+    struct shape shape = {0};
     size_t ignored = 0;
     if (!walk_record(s, &p, separator, &shape.head)) return shape;
     while (shape.n_records < RECORDS_MAX) {
@@ -132,7 +134,9 @@ static struct shape shape_of(const struct sample *s, const char *p, enum gr_sepa
         if (shape.n_records == 0) shape.least = shape.most = r.n;
         if (r.n < shape.least) shape.least = r.n;
         if (r.n > shape.most) shape.most = r.n;
-        shape.last_empty = shape.last_empty && r.last_empty;
+        shape.n_alike += r.n == shape.head.n;
+        shape.n_longer += r.n == shape.head.n + 1;
+        shape.n_longer_empty += r.n == shape.head.n + 1 && r.last_empty;
         shape.n_records++;
     }
     return shape;
@@ -150,7 +154,7 @@ static bool is_table(const struct shape *shape, bool header) {
 }
 
 /* Blanks are tried last, and only where no other sign stands in the first line: most texts hold
- * them. */
+ * them. A single row of another length does not decide. */
 static enum gr_separator find_separator(const struct sample *s, const char *p, bool header) {
     enum gr_separator best = GR_SEPARATOR_COMMA;
     size_t most = 1;
@@ -161,7 +165,8 @@ static enum gr_separator find_separator(const struct sample *s, const char *p, b
         if (shape.head.n > 1) single = false;
     }
     const struct shape blanks = shape_of(s, p, GR_SEPARATOR_BLANKS);
-    if (single && is_table(&blanks, header)) return GR_SEPARATOR_BLANKS;
+    const bool most_alike = blanks.head.n > 1 && 2 * blanks.n_alike > blanks.n_records;
+    if (single && (most_alike || is_table(&blanks, header))) return GR_SEPARATOR_BLANKS;
     /* No separator makes a table: a message is about the one that makes most of the first line. */
     for (size_t i = CANDIDATES - 1; i-- > 0;) {
         const struct shape shape = shape_of(s, p, candidates[i]);
@@ -273,8 +278,9 @@ static bool is_marked(const struct sample *s, const struct front *front, const c
 
 /*
  * Empty names at the end are columns without values, one at the beginning is that of row names.
- * Rows that are one field longer than a full header have an unnamed first column, or where the last
- * is always empty a separator at each line's end.
+ * Where most rows are one field longer than a full header they have an unnamed first column, or
+ * where the last field of most of these is empty a separator at each line's end: a single row of
+ * another length does not decide how all others are read.
  */
 static void find_empty(const struct shape *shape, struct gr_csv_form *form) {
     const struct record *head = &shape->head;
@@ -282,10 +288,9 @@ static void find_empty(const struct shape *shape, struct gr_csv_form *form) {
     const size_t named = head->n - form->n_empty;
     if (named > 1 && head->first_empty) {
         form->row_names = true;
-    } else if (shape->n_records > 0 && form->n_empty == 0 && shape->least == shape->most &&
-               shape->most == head->n + 1) {
-        form->n_empty = shape->last_empty;
-        form->row_names = form->row_names_unheaded = !shape->last_empty;
+    } else if (form->n_empty == 0 && 2 * shape->n_longer > shape->n_records) {
+        form->n_empty = 2 * shape->n_longer_empty > shape->n_longer;
+        form->row_names = form->row_names_unheaded = form->n_empty == 0;
     }
 }
 

@@ -90,6 +90,21 @@ for row in '40,"120,yes' '40,1"20,yes' "$(head -c 70000 /dev/zero | tr '\0' 1),1
     alike "${row:0:12}" row.yaml without.csv with.csv
     check "${row:0:12}: is the same model" equal "$(model one)" "$(model two)"
 done
+# Nor does one of another length decide how the others are taken apart.
+uneven() { # WHAT: of whole.csv and its like with one row of another length, uneven.csv
+    head -20 whole.csv >uneven.csv; echo "$2" >>uneven.csv; tail -n +21 whole.csv >>uneven.csv
+    alike "$1" row.yaml whole.csv uneven.csv
+    check "$1: is the same model" equal "$(model one)" "$(model two)"
+    check "$1: of rows that are read" differ "$(model one)" "$(cat none.digest)"
+}
+check "no rows" trained row.yaml none.csv none
+model none >none.digest
+awk 'NR == 1 { print; next } { print NR "," $0 }' as-it-was.csv >whole.csv
+uneven "rows with names of their own" "40,120"
+awk 'NR == 1 { print; next } { print $0 "," }' as-it-was.csv >whole.csv
+uneven "a separator at each line's end" "40,120,yes,x"
+tr , ' ' <as-it-was.csv >whole.csv
+uneven "blanks" "40 120"
 
 # An id that the model has no vector for.
 cat >ids.yaml <<'YAML'
