@@ -427,6 +427,12 @@ void gr_guard_code(gr_status code);
  * digits, goes before a guard ends the process; both borrowed. NULL: into none. */
 void gr_guard_note(const char *path, const char *before);
 
+/* ---- core files ----------------------------------------------------------------------------- */
+
+/* Not collective. From now on neither this process nor its children leave a core file: memory has
+ * keys, or rows and the secrets of their noise. */
+void gr_leave_no_core_file(void);
+
 /* ---- children ------------------------------------------------------------------------------- */
 
 /* The time and memory that a child may use. */

@@ -56,6 +56,19 @@ void gr_child_limit_cpu(uint32_t seconds) {
     limit(RLIMIT_CPU, (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + 1 + seconds);
 }
 
+/*
+ * For good, and for children too. At a limit of 0 Linux still dumps into a pipe of core_pattern,
+ * whose program decides; at 1 byte it dumps nowhere. PR_SET_DUMPABLE would do as much, and would
+ * close /proc/PID/fd, by which ranks of a node map each other's memory.
+ */
+void gr_leave_no_core_file(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_CORE, &limit) != 0) return;
+    if (limit.rlim_max > 1) limit.rlim_max = 1;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_CORE, &limit); /* lowering is allowed to all */
+}
+
 /* A crash is to end the child silently and at once; a signal meant for the job, not at all. */
 static void settle_signals(void) {
     static const int ignored[] = {SIGTERM, SIGINT,  SIGHUP,  SIGQUIT,

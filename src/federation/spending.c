@@ -75,6 +75,7 @@ gr_status gr_spending_create(struct gr_federation *f) {
     struct gr_spending *spending;
     gr_status status = GR_OK;
     if (!gr_is_private(f->config)) return GR_OK;
+    gr_leave_no_core_file();
     GR_TRY(gr_allocate_zero(1, sizeof *spending, "a privacy budget", &f->spending));
     spending = f->spending;
     spending->last_round = UINT32_MAX;

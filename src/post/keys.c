@@ -17,7 +17,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,23 +123,10 @@ static bool read_seeds(const char *text, size_t n, struct key_seeds *seeds) {
     return same;
 }
 
-/*
- * For good, and for children too. At a limit of 0 Linux still dumps into a pipe of core_pattern,
- * whose program decides; at 1 byte it dumps nowhere. PR_SET_DUMPABLE would do as much, and would
- * close /proc/PID/fd, by which ranks of a node map each other's memory.
- */
-static void leave_no_core_file(void) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_CORE, &limit) != 0) return;
-    if (limit.rlim_max > 1) limit.rlim_max = 1;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_CORE, &limit); /* lowering is allowed to all */
-}
-
 /* NULL: memory was refused, and the message says so. */
 static struct gr_keys *keys_of_seeds(const struct key_seeds *seeds) {
     struct gr_keys *keys = sodium_malloc(sizeof *keys);
-    leave_no_core_file();
+    gr_leave_no_core_file();
     if (!keys) {
         (void)gr_fail(GR_ERROR_INTERNAL, "memory for keys was refused");
         return NULL;

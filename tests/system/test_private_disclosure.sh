@@ -123,6 +123,19 @@ check "is as if it were not there" equal "$(model one)" "$(model two)"
 alike "an id without a vector, scored" bag.yaml known.csv unknown.csv --set data.test_fraction=0.6 --set privacy.evaluation.noise_multiplier=1 --set privacy.evaluation.times=2
 for i in 1 3; do rows $i 120 >$i.csv; done
 
+# A process that has rows and the secrets of their noise leaves no core file. Of a limit of 1 byte
+# Linux makes none, nor gives it to a program.
+ulimit -c unlimited 2>/dev/null
+cp as-it-was.csv 2.csv
+mpirun $MPIRUN_FLAGS -n 2 "$GRANARY" train row.yaml --run long --quiet --set run.rounds=100000 --set checkpoint.every=0 >/dev/null 2>&1 </dev/null &
+check "a run is under way" wait_lines long/metrics.jsonl 2
+for process in $(ours granary); do
+    check "its process leaves no core file" awk '/^Max core file size/ { exit !($5 <= 1 && $6 <= 1) }' "/proc/$process/limits"
+done
+check "there were two" equal "$(ours granary | wc -l)" 2
+signal_ours KILL
+wait 2>/dev/null
+
 # ---- silos --------------------------------------------------------------------------------------------
 rows 8 40 >another.csv
 with '40,120,maybe'
