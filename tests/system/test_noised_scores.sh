@@ -91,6 +91,27 @@ for name in validation_loss test_loss validation_accuracy test_accuracy; do
     check "$name spreads as its standard error says" awk -v s="$(spread $name)" -v e="$(figure many ${name}_error | tail -1)" 'BEGIN { exit !(s > 0.8 * e && s < 1.2 * e) }'
 done
 
+# ---- losses --------------------------------------------------------------------------------------------
+# A silo is lost before its counts are brought, or when some have them: they are summed anew over the
+# others, with the noise of these alone, the same as before.
+lose() { # POINT SILO MORE...
+    rm -rf lost
+    exits 0 "$GRANARY" run -n 3 run.yaml --run lost --quiet --restarts 0 --set run.rehearsal=true --set privacy.budget.epsilon=0 \
+        --set round.deadline_s=20 --set round.collective_deadline_s=10 --set round.heartbeat_s=5 \
+        --set "faults=[{kind: kill, silo: $2, round: 2, point: $1}]"
+}
+for silo in 2 0; do
+    before=
+    for point in evaluate losses; do
+        check "silo $silo is lost at $point" lose $point $silo
+        check "five rounds, three evaluations" equal "$(wc -l <lost/metrics.jsonl) $(figure lost test_accuracy_error | wc -l)" "5 3"
+        check "of two silos' rows" within "$(figure lost test_rows | sed -n 2p)" 1440 240
+        check "and their noise" within "$(figure lost test_loss_error | head -1)" "$(figure r2 test_loss_error | head -1 | awk '{ print $1 * sqrt(1.5) }')" 2e-3
+        [ -z "$before" ] || check "the same, whoever had counts before" equal "$(figures lost)" "$before"
+        before=$(figures lost)
+    done
+done
+
 # ---- too few ------------------------------------------------------------------------------------------
 check "much noise" rehearse 2 loud --set privacy.evaluation.noise_multiplier=500
 check "leaves no score" equal "$(figure loud test_accuracy | tail -1) $(figure loud test_accuracy_error | tail -1)" "null null"
