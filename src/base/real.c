@@ -11,13 +11,16 @@
 
 static const int real_unit[GR_REAL_WORDS] = {40, 10, -20, -50};
 
+/* The first two words take nothing of a value below half a unit of the second, as most are. */
 bool gr_real_add(int64_t *sum, double value) {
+    static const double unit[GR_REAL_WORDS] = {0x1p40, 0x1p10, 0x1p-20, 0x1p-50};
+    static const double inverse[GR_REAL_WORDS] = {0x1p-40, 0x1p-10, 0x1p20, 0x1p50};
     if (!(fabs(value) < GR_REAL_LIMIT)) return false;
-    for (size_t i = 0; i < GR_REAL_WORDS; i++) {
+    for (size_t i = fabs(value) < 0x1p9 ? 2 : 0; i < GR_REAL_WORDS; i++) {
         /* Powers of two, and a remainder of at most half a unit: all of this is exact. */
-        const double units = rint(ldexp(value, -real_unit[i]));
+        const double units = rint(value * inverse[i]);
         sum[i] = (int64_t)((uint64_t)sum[i] + (uint64_t)(int64_t)units);
-        value -= ldexp(units, real_unit[i]);
+        value -= units * unit[i];
     }
     return true;
 }

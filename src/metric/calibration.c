@@ -264,10 +264,12 @@ static void sum_rows(struct gr_accumulator *t, const struct gr_accumulator *rows
         const bool label = row->weight & 1;
         const int64_t units = row->weight >> 1;
         const double w = (double)units / (double)GR_WEIGHT_ONE;
-        const size_t b = gr_bin_of(gr_place_of(row->log_odds) - mean, 2 * deviation, t->bins);
-        int64_t *group = fit->sums + FIT_GROUPS + group_of(fit, b) * GROUP_SUMS;
-        const bool good = add_line(fit, x, label, w) && add_shift(fit, x, label, w) &&
-                          add_to_group(group, x, label, units);
+        bool good = add_line(fit, x, label, w) && add_shift(fit, x, label, w);
+        if (fit->pass == 1) { /* the tenths are the same in each */
+            const size_t b = gr_bin_of(gr_place_of(row->log_odds) - mean, 2 * deviation, t->bins);
+            int64_t *group = fit->sums + FIT_GROUPS + group_of(fit, b) * GROUP_SUMS;
+            good = add_to_group(group, x, label, units) && good;
+        }
         fit->sums[FIT_BAD] += !good;
     }
 }
@@ -329,7 +331,7 @@ int64_t *gr_accumulator_fit(struct gr_accumulator *t, const struct gr_accumulato
         fit->bad = fit->bad || fit->sums[FIT_BAD] > 0;
         take_line(fit);
         take_shift(fit);
-        take_groups(fit);
+        if (fit->pass == 1) take_groups(fit);
     }
     fit->pass++;
     if (fit->pass > GR_FIT_PASSES) return fit->sums;
