@@ -12,6 +12,7 @@ rows() {
 }
 for i in 1 2 3; do rows $i 400 >$i.csv; done
 rows 9 700 >test.csv
+rows 10 300 | sed '2,200s/yes$/no/' >others.csv
 cat >schema.yaml <<'YAML'
 columns:
 - {name: age, type: number, range: [0, 120]}
@@ -62,6 +63,11 @@ for rule in youden sensitivity=0.8 specificity=0.9; do
     check "$rule: the specificity" near "$(at run/evaluation.json $rule specificity)" "$specificity"
 done
 check "more is found at a lower threshold" at_most "$(at run/evaluation.json sensitivity=0.8 threshold)" "$(at run/evaluation.json specificity=0.9 threshold)"
+check "with another test table" train 2 another --set data.test.file=others.csv
+for rule in youden sensitivity=0.8 specificity=0.9; do
+    check "$rule: the same threshold" equal "$(at another/evaluation.json $rule threshold)" "$(at run/evaluation.json $rule threshold)"
+    check "$rule: another sensitivity" test "$(at another/evaluation.json $rule sensitivity)" != "$(at run/evaluation.json $rule sensitivity)"
+done
 for name in calibration_slope calibration_intercept hosmer_lemeshow hosmer_lemeshow_p average_precision; do
     check "$name is told" near "$(metric run/evaluation.json $name)" "$(metric run/evaluation.json $name)"
     check "granary evaluate finds the same $name" near "$("$GRANARY" evaluate run/model.h5 test.csv --json | tr -d ' \n' | grep -o "\"$name\":{\"value\":[^,}]*" | cut -d: -f3)" "$(metric run/evaluation.json $name)"
@@ -84,6 +90,8 @@ for rule in youden sensitivity=0.8 specificity=0.9; do
 done
 check "of 12 silos' rows and more of test" train 2 both --set "data.test.file=''" --set data.validation_fraction=0.3 --set data.test_fraction=0.3
 check "chosen on others too" bash -c 'grep -q "\"rows_of\": \"test\"" both/evaluation.json && grep -q "\"chosen_on\": \"validation\"" both/evaluation.json'
+check "validation rows that are too few to be told of" train 3 three --set data.disclosure_threshold=700
+check "choose nothing" bash -c 'grep -q "\"rows_of\": \"test\"" three/evaluation.json && ! grep -q operating_points three/evaluation.json'
 check "too few rows for a point" train 2 few --set data.disclosure_threshold=500
 check "there is none" bash -c '! grep -q "\"threshold\": 0\.[0-9]*,.*youden" few/evaluation.json'
 
