@@ -36,6 +36,7 @@ extern "C" {
  */
 #define GR_STATUS_LIST(X)                                                                          \
     X(GR_OK, 0, "done")                                                                            \
+    X(GR_NOT_PASSED, 1, "a gate is not passed")                                                    \
     X(GR_ERROR_USAGE, 64, "usage")                                                                 \
     X(GR_ERROR_DATA, 65, "bad data")                                                               \
     X(GR_ERROR_INTERNAL, 70, "internal error")                                                     \

@@ -364,6 +364,8 @@ const char *gr_between_text(enum gr_between between);
  * Static.
  */
 const char *gr_stop_text(enum gr_stop_metric metric);
+/* Not collective. Returns the word for a kind of gate, "score". Static. */
+const char *gr_gate_kind_text(enum gr_gate_kind kind);
 /* Not collective. Returns the word for a unit of privacy, "row". Static. */
 const char *gr_privacy_unit_text(enum gr_privacy_unit unit);
 /* Not collective. Returns the word for an adjacency, "add_remove". Static. */

@@ -380,11 +380,29 @@ gr_status gr_report_write(const char *run_path) GR_CHECKED;
 gr_status gr_report_path(const char *run_path, char **out) GR_CHECKED;
 
 /*
- * Not collective. Reads the same files and writes model-card.md beside them: Markdown with the front
- * matter of Hugging Face's model cards, for people who are given the model and were not there
+ * Not collective. Reads the same files and writes model-card.md beside them: Markdown with the
+ * front matter of Hugging Face's model cards, for people who are given the model and were not there
  * (Mitchell et al. 2019). It tells nothing that the report does not, and no paths. Errors as above.
  */
 gr_status gr_model_card_write(const char *run_path) GR_CHECKED;
+
+/* A gate, and how a run stands before it. */
+struct gr_gate_result {
+    char name[128];      /* kind and metric, quoted */
+    double lower, upper; /* of its figure, alike where that is exact; NaN: it is not known */
+    double limit;        /* NaN: of the first, which is about the run's end */
+    bool at_most;        /* else at least */
+    bool passed;
+    char why[256]; /* why the figure is not known, quoted; "": it is */
+};
+/*
+ * Not collective. Holds a run against the gates of a file, or of its own config (gates_path NULL);
+ * the first of *n results is whether it has finished. A gate that says nothing sound, or whose
+ * figure is not known, is not passed. Caller releases *out with gr_free. Errors: GR_ERROR_DATA: it
+ * is no run; GR_ERROR_CONFIG: there are no gates.
+ */
+gr_status gr_gates_judge(const char *run_path, const char *gates_path, struct gr_gate_result **out,
+                         size_t *n) GR_CHECKED;
 
 /* The same for 1 to GR_REPORT_RUNS_MAX runs, over each other, written to `path` whole or not at
  * all; GR_ERROR_USAGE if that is one of the runs' own files. */

@@ -808,6 +808,38 @@ struct gr_policy_config {
     GR_POLICY_KEYS(GR_MEMBER, )
 };
 
+/* What a gate is about; see `granary help gates`. */
+#define GR_GATE_KIND_WORDS(WORD)                                                                   \
+    /* A metric of evaluation.json. */                                                             \
+    WORD(GR_GATE_SCORE, "score")                                                                   \
+    /* The same less that of the model of another run. */                                          \
+    WORD(GR_GATE_REGRESSION, "regression")                                                         \
+    /* Of the silo in which it is worst. */                                                        \
+    WORD(GR_GATE_WORST_SILO, "worst_silo")                                                         \
+    /* The least share of the silos asked for that came to a round. */                             \
+    WORD(GR_GATE_PARTICIPATION, "participation")                                                   \
+    /* Of all runs over the same tables. */                                                        \
+    WORD(GR_GATE_EPSILON, "epsilon")
+enum gr_gate_kind { GR_GATE_KIND_WORDS(GR_VALUE) };
+
+#define GR_GATE_REQUIRE_WORDS(WORD)                                                                \
+    WORD(GR_GATE_AT_LEAST, "at_least")                                                             \
+    WORD(GR_GATE_AT_MOST, "at_most")
+enum gr_gate_require { GR_GATE_REQUIRE_WORDS(GR_VALUE) };
+
+/* What a model has to reach before it may go on, for `granary gate`; nothing of it changes a run. */
+#define GR_GATE_KEYS(X, in)                                                                        \
+    X##_ONE_OF(in, kind, gr_gate_kind, GR_GATE_KIND_WORDS, NULL, REQUIRED | CHANGEABLE)            \
+    /* Of score, regression and worst_silo: its name in evaluation.json. */                        \
+    X##_TEXT(in, metric, NULL, CHANGEABLE)                                                         \
+    X##_ONE_OF(in, require, gr_gate_require, GR_GATE_REQUIRE_WORDS, "at_least", CHANGEABLE)        \
+    X##_REAL(in, limit, NULL, REQUIRED | CHANGEABLE, -1e300, 1e300)                                \
+    /* Of regression: the run directory of the other model. */                                     \
+    X##_TEXT(in, run, NULL, CHANGEABLE)
+struct gr_gate_config {
+    GR_GATE_KEYS(GR_MEMBER, )
+};
+
 /* What people say of the model, for model-card.md; nothing of it changes a run. */
 #define GR_CARD_KEYS(X, in)                                                                        \
     /* The model's name; empty: run.name. */                                                       \
@@ -951,6 +983,7 @@ struct gr_silo_config {
     X##_PART(in, alerts, gr_alerts_config, GR_ALERTS_KEYS)                                         \
     X##_PART(in, observe, gr_observe_config, GR_OBSERVE_KEYS)                                      \
     X##_PART(in, policy, gr_policy_config, GR_POLICY_KEYS)                                         \
+    X##_PARTS(in, gates, gr_gate_config, GR_GATE_KEYS, 64, CHANGEABLE)                             \
     X##_PART(in, card, gr_card_config, GR_CARD_KEYS)                                               \
     X##_PARTS(in, faults, gr_fault_config, GR_FAULT_KEYS, 64, CHANGEABLE)
 struct gr_config {
@@ -986,6 +1019,7 @@ struct gr_config {
     LIST(gr_alerts_config, GR_ALERTS_KEYS)                                                         \
     LIST(gr_observe_config, GR_OBSERVE_KEYS)                                                       \
     LIST(gr_policy_config, GR_POLICY_KEYS)                                                         \
+    LIST(gr_gate_config, GR_GATE_KEYS)                                                             \
     LIST(gr_card_config, GR_CARD_KEYS)                                                             \
     LIST(gr_fault_config, GR_FAULT_KEYS)                                                           \
     LIST(gr_silo_config, GR_SILO_KEYS)                                                             \

@@ -141,6 +141,7 @@ gr_status gr_command_completion(struct gr_invocation *invocation);
 gr_status gr_command_version(struct gr_invocation *invocation);
 gr_status gr_command_withdraw(struct gr_invocation *invocation);
 gr_status gr_command_privacy(struct gr_invocation *invocation);
+gr_status gr_command_gate(struct gr_invocation *invocation);
 gr_status gr_command_watch(struct gr_invocation *invocation);
 
 /*

@@ -236,6 +236,20 @@ static const struct gr_option evaluate_options[] = {
              "findings, and lost_weights: too small beside the largest, so 0"},
     END};
 
+static const struct gr_option gate_options[] = {
+    {.name = "gates",
+     .key = 'g',
+     .value = "FILE",
+     .kind = GR_VALUE_FILE,
+     .help = "a YAML file with a list `gates`, instead of that of the run's config"},
+    {.name = "junit",
+     .key = 'u',
+     .value = "FILE",
+     .kind = GR_VALUE_FILE,
+     .help = "the same as XML, a test case for each gate"},
+    {.name = "json", .key = 'j', .help = "for a program: found, limit, and why it is not known"},
+    END};
+
 static const struct gr_option report_options[] = {
     OUTPUT("FILE", GR_VALUE_FILE, "the page; default RUN/report.html; needed for several runs"),
     END};
@@ -445,19 +459,28 @@ const struct gr_command gr_commands[] = {
               "value.\n"
               "\n"
               "example: granary evaluate runs/latest/model.h5 test.h5\n"},
+    {.name = "gate",
+     .run = gr_command_gate,
+     .summary = "tell whether a run's model is good enough to go on",
+     .usage = "usage: granary gate RUN [--gates FILE] [--junit FILE] [--json]\n",
+     .options = gate_options,
+     .notes =
+         "Ends with 0 if all gates are passed and with 1 if one is not, which a figure that is\n"
+         "not known is not. `granary help gates` tells what can be asked.\n"
+         "\n"
+         "example: granary gate runs/heart --gates release.yaml --junit gates.xml\n"},
     {.name = "report",
      .run = gr_command_report,
      .summary = "make a page about a run, or compare several",
      .usage = "usage: granary report RUN... [-o FILE]\n       granary report FOLDER [-o FILE]\n",
      .options = report_options,
-     .notes =
-         "RUN is a run directory, finished or not; at most eight. One HTML file that needs\n"
-         "nothing else. It tells no more than the run directories do, and no paths. A run\n"
-         "writes its own report.html when it ends, and model-card.md, which is written anew\n"
-         "here without -o. FOLDER of a site in a study: a page on all\n"
-         "that has left the site, made from its journals.\n"
-         "\n"
-         "example: granary report runs/a runs/b -o comparison.html\n"},
+     .notes = "RUN is a run directory, finished or not; at most eight. One HTML file that needs\n"
+              "nothing else. It tells no more than the run directories do, and no paths. A run\n"
+              "writes its own report.html when it ends, and model-card.md, which is written anew\n"
+              "here without -o. FOLDER of a site in a study: a page on all\n"
+              "that has left the site, made from its journals.\n"
+              "\n"
+              "example: granary report runs/a runs/b -o comparison.html\n"},
     {.name = "predict",
      .run = gr_command_predict,
      .flags = GR_COMMAND_MPI,

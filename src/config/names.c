@@ -15,6 +15,7 @@
 
 TEXT_OF(gr_encoding_text, gr_encoding, GR_ENCODING_WORDS)
 TEXT_OF(gr_between_text, gr_between, GR_BETWEEN_WORDS)
+TEXT_OF(gr_gate_kind_text, gr_gate_kind, GR_GATE_KIND_WORDS)
 TEXT_OF(gr_privacy_unit_text, gr_privacy_unit, GR_PRIVACY_UNIT_WORDS)
 TEXT_OF(gr_neighbours_text, gr_neighbours, GR_NEIGHBOURS_WORDS)
 TEXT_OF(gr_noise_text, gr_noise_place, GR_NOISE_WORDS)

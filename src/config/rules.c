@@ -366,6 +366,33 @@ static void check_faults(const struct gr_rule_context *r) {
     }
 }
 
+/* A gate that no run could pass, or that says half of what it means, is found out before the run.
+ */
+static void check_gates(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    const struct gr_node *list = gr_node_at(r->root, "gates"), *node = list->child;
+    for (unsigned i = 0; i < config->gates_count && node; i++, node = node->next) {
+        const struct gr_gate_config *gate = &config->gates[i];
+        const bool scores = gate->kind == GR_GATE_SCORE || gate->kind == GR_GATE_REGRESSION ||
+                            gate->kind == GR_GATE_WORST_SILO;
+        const bool known = gr_metric_find(gate->metric) < gr_metric_count;
+        char path[32], quoted[64], what[160];
+        if (!gr_rule_member_sound(node, "kind") || !gr_rule_member_sound(node, "metric")) continue;
+        snprintf(path, sizeof path, "gates[%u]", i);
+        gr_text_quote(gate->metric, strlen(gate->metric), quoted, sizeof quoted);
+        snprintf(what, sizeof what, "found \"%s\", allowed %s with kind %s", quoted,
+                 scores ? "a metric of evaluation.json (see `granary help evaluation`)" : "none",
+                 gr_gate_kind_text(gate->kind));
+        if (scores != known || (!scores && gate->metric[0]))
+            gr_rule_refuse_member(r, node, path, "metric", what);
+        if ((gate->kind == GR_GATE_REGRESSION) != (gate->run[0] != '\0'))
+            gr_rule_refuse_member(r, node, path, "run",
+                                  gate->run[0] ? "found one, allowed only with kind regression"
+                                               : "found none, allowed a run directory with kind "
+                                                 "regression");
+    }
+}
+
 /* Defaults that follow from other settings come first, as the rules are about their values. The
  * order of the groups is the order of messages. */
 void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_broken *broken) {
@@ -390,6 +417,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_observe(&r);
     check_silos(&r);
     gr_rules_of_silo_names(&r);
+    check_gates(&r);
     check_faults(&r);
     gr_rules_of_availability(&r);
 }

@@ -155,6 +155,7 @@ static const struct {
     {{"policy.minimum_silos=3"}, false},
     {{"policy.extremes=true"}, false},
     {{"policy.digits=17"}, false},
+    {{"gates=[{kind: score, metric: auc, limit: 0.5}]"}, true},
     {{"card.title=x"}, true},
     {{"card.license=mit"}, true},
     {{"card.contact=x"}, true},
@@ -291,6 +292,7 @@ START_TEST(test_resolved) {
               "  command: []\n  command_s: 30\n"
               "observe:\n  prometheus: ''\n"
               "policy:\n  minimum_silos: 2\n  extremes: false\n  digits: 4\n"
+              "gates: []\n"
               "card:\n  title: ''\n  license: ''\n  contact: ''\n  intended_use: ''\n  limits: ''\n"
               "  data: ''\n  approvals: []\n  tags: []\n"
               "faults: []\n");
@@ -741,7 +743,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("config text");
     TCase *written = tcase_create("written");
-    tcase_set_timeout(written, 30);
+    tcase_set_timeout(written, 120);
     tcase_add_loop_test(written, test_setting_is_written_and_digested, 0, (int)COUNT(settings));
     tcase_add_test(written, test_stopping_is_digested);
     tcase_add_test(written, test_resolved);
@@ -757,7 +759,7 @@ int main(void) {
     tcase_add_test(written, test_default_is_left_out);
     suite_add_tcase(suite, written);
     TCase *harm = tcase_create("harm");
-    tcase_set_timeout(harm, 10);
+    tcase_set_timeout(harm, 120);
     tcase_add_test(harm, test_not_utf8);
     tcase_add_loop_test(harm, test_torture, 0, (int)COUNT(torture));
     tcase_add_test(harm, test_files);
