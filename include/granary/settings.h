@@ -627,6 +627,15 @@ struct gr_noised_evaluation_config {
     GR_NOISED_EVALUATION_KEYS(GR_MEMBER, )
 };
 
+/* Means, deviations and modes of columns, with noise in them, for preprocessing. */
+#define GR_NOISED_STATISTICS_KEYS(X, in)                                                           \
+    /* Of rows and persons: standard deviation of the noise in a silo's sums / the most, in the L2 \
+     * norm, that a unit adds to all of them; 0: no column is standardised or filled by them. */   \
+    X##_REAL(in, noise_multiplier, "0", DECIDES, 0, 1e6)
+struct gr_noised_statistics_config {
+    GR_NOISED_STATISTICS_KEYS(GR_MEMBER, )
+};
+
 /* Differential privacy: whose presence is hidden, and by which noise. */
 #define GR_PRIVACY_KEYS(X, in)                                                                     \
     X##_ONE_OF(in, unit, gr_privacy_unit, GR_PRIVACY_UNIT_WORDS, "none", DECIDES)                  \
@@ -651,6 +660,7 @@ struct gr_noised_evaluation_config {
     X##_SECTION(in, correlation, gr_correlation_config, GR_CORRELATION_KEYS)                       \
     X##_SECTION(in, adaptive_clipping, gr_adaptive_clipping_config, GR_ADAPTIVE_CLIPPING_KEYS)     \
     X##_SECTION(in, evaluation, gr_noised_evaluation_config, GR_NOISED_EVALUATION_KEYS)            \
+    X##_SECTION(in, statistics, gr_noised_statistics_config, GR_NOISED_STATISTICS_KEYS)            \
     X##_SECTION(in, budget, gr_budget_config, GR_BUDGET_KEYS)
 struct gr_privacy_config {
     GR_PRIVACY_KEYS(GR_MEMBER, )
@@ -917,6 +927,8 @@ enum gr_fault_kind { GR_FAULT_KIND_WORDS(GR_VALUE) };
     WORD(GR_POINT_FIT, "fit")                                                                      \
     /* Numbers are fitted, before the categories of open columns are found. */                     \
     WORD(GR_POINT_DICTIONARY, "dictionary")                                                        \
+    /* Noised statistics are charged, before they leave. */                                        \
+    WORD(GR_POINT_STATISTICS, "statistics")                                                        \
     /* Before the rows of classes are counted. */                                                  \
     WORD(GR_POINT_COUNT, "count")                                                                  \
     /* Before the run directory is opened. */                                                      \
@@ -1009,6 +1021,7 @@ struct gr_config {
     LIST(gr_secure_config, GR_SECURE_KEYS)                                                         \
     LIST(gr_adaptive_clipping_config, GR_ADAPTIVE_CLIPPING_KEYS)                                   \
     LIST(gr_noised_evaluation_config, GR_NOISED_EVALUATION_KEYS)                                   \
+    LIST(gr_noised_statistics_config, GR_NOISED_STATISTICS_KEYS)                                   \
     LIST(gr_budget_config, GR_BUDGET_KEYS)                                                         \
     LIST(gr_correlation_config, GR_CORRELATION_KEYS)                                               \
     LIST(gr_privacy_config, GR_PRIVACY_KEYS)                                                       \

@@ -101,6 +101,9 @@ struct gr_privacy_plan gr_privacy_plan_of(const struct gr_config *config) {
     if (privacy->evaluation.noise_multiplier > 0)
         plan.evaluation = (struct gr_privacy_event){
             .noise_multiplier = privacy->evaluation.noise_multiplier, .sampling = 1, .count = 1};
+    if (privacy->statistics.noise_multiplier > 0)
+        plan.statistics = (struct gr_privacy_event){
+            .noise_multiplier = privacy->statistics.noise_multiplier, .sampling = 1, .count = 1};
     return plan;
 }
 
@@ -118,6 +121,13 @@ size_t gr_privacy_tallies(const struct gr_config *config) {
 double gr_privacy_tally_noise(const struct gr_config *config) {
     const double most = sqrt((double)gr_privacy_tallies(config)) * GR_TALLY_STEPS;
     return nextafter(config->privacy.evaluation.noise_multiplier * most, INFINITY);
+}
+
+/* As whole numbers sums are exact: a unit adds up to GR_TALLY_STEPS to each of these, and nothing
+ * to others. */
+double gr_privacy_statistics_noise(const struct gr_config *config, size_t sums) {
+    const double most = sqrt((double)sums) * GR_TALLY_STEPS;
+    return nextafter(config->privacy.statistics.noise_multiplier * most, INFINITY);
 }
 
 /* What n samples of a standard deviation add to delta. */
@@ -147,8 +157,13 @@ gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_par
     GR_TRY(find_delta(sigma, n_parameters, &plan->round.delta_added));
     plan->round.delta_added *= samples;
     if (plan->evaluation.count > 0)
-        status = find_delta(gr_privacy_tally_noise(config), 2 * gr_privacy_tallies(config),
-                            &plan->evaluation.delta_added);
+        GR_TRY(find_delta(gr_privacy_tally_noise(config), 2 * gr_privacy_tallies(config),
+                          &plan->evaluation.delta_added));
+    if (plan->statistics.count > 0) {
+        status =
+            find_delta(GR_NOISE_STEPS_MIN, GR_STATISTICS_SUMS_MAX, &plan->statistics.delta_added);
+        plan->statistics.delta_added *= GR_NOISE_DELTAS_MAX;
+    }
 out:
     return status;
 }

@@ -25,6 +25,7 @@ struct gr_privacy_plan {
     enum gr_correlation correlation;    /* of the noise of a round's steps */
     uint32_t bands;                     /* or sums over steps; 0: none */
     struct gr_privacy_event evaluation; /* of held-out rows, one; count 0: there is none */
+    struct gr_privacy_event statistics; /* of columns, at the start; count 0: there is none */
 };
 
 /* Not collective. Of a config with privacy.unit other than none. */
@@ -48,9 +49,14 @@ size_t gr_privacy_tallies(const struct gr_config *config);
  * 1 / GR_TALLY_STEPS. */
 double gr_privacy_tally_noise(const struct gr_config *config);
 
+/* Not collective. The standard deviation of the noise in each sum of a silo's statistics, in steps
+ * of 1 / GR_TALLY_STEPS, where a unit adds at most 1 to each of so many sums at once. */
+double gr_privacy_statistics_noise(const struct gr_config *config, size_t sums);
+
 /*
  * Not collective. Sets the plan's delta_added to what the sampler adds to an event of a round with
- * a model of so many parameters, and to one of an evaluation. Errors: of gr_noise_create.
+ * a model of so many parameters, to one of an evaluation and to that of the statistics. Errors: of
+ * gr_noise_create.
  */
 gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_parameters,
                                   struct gr_privacy_plan *plan) GR_CHECKED;

@@ -33,6 +33,7 @@ static void check_unused(const struct gr_rule_context *r) {
                   {"privacy.adaptive_clipping.quantile", privacy->adaptive_clipping.quantile},
                   {"privacy.evaluation.noise_multiplier", privacy->evaluation.noise_multiplier},
                   {"privacy.evaluation.times", privacy->evaluation.times},
+                  {"privacy.statistics.noise_multiplier", privacy->statistics.noise_multiplier},
                   {"privacy.budget.epsilon", privacy->budget.epsilon},
                   {"privacy.correlation.bands", privacy->correlation.bands},
                   {"privacy.budget.delta", privacy->budget.delta}};
@@ -323,6 +324,25 @@ static void check_evaluation(const struct gr_rule_context *r) {
                evaluation->times, due, config->run.rounds, config->evaluate.every);
 }
 
+/* Ranges bound what a row adds; columns have them, and other rows have no columns. */
+static void check_statistics(const struct gr_rule_context *r) {
+    static const char noise[] = "privacy.statistics.noise_multiplier";
+    const struct gr_config *config = r->config;
+    const enum gr_data_source source = config->data.source;
+    const double z = config->privacy.statistics.noise_multiplier;
+    if (!(z > 0) || !gr_rule_sound(r, noise)) return;
+    if (config->privacy.unit == GR_PRIVACY_SILO)
+        REFUSE(r, noise, "found %g, allowed only 0 " WITH " silo: it is made for rows and persons",
+               z);
+    else if (z < GR_NOISE_MULTIPLIER_MIN || z > 1000)
+        REFUSE(r, noise, "found %g, allowed 0 or %g to 1000", z, GR_NOISE_MULTIPLIER_MIN);
+    else if (source != GR_SOURCE_CSV && source != GR_SOURCE_HDF5 && gr_rule_sound(r, "data.source"))
+        REFUSE(r, noise,
+               "found %g, allowed only 0 with data.source %s: statistics are of columns with a "
+               "range in data.schema",
+               z, source == GR_SOURCE_IDX ? "idx" : "synthetic");
+}
+
 /* Whoever adds noise to sums of silos' updates must be believed to. */
 static void check_place(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
@@ -380,6 +400,7 @@ void gr_rules_of_privacy(const struct gr_rule_context *r) {
     check_correlation(r);
     check_told(r);
     check_evaluation(r);
+    check_statistics(r);
     gr_rules_of_declared(r, WITH " other than none");
     if (r->config->privacy.unit == GR_PRIVACY_SILO)
         check_silo(r);

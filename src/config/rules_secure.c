@@ -221,14 +221,37 @@ static void check_declared_column(const struct gr_config *config, const struct c
         refuse_column(at, "categories", "none", "the list of classes, or model.classes,");
 }
 
-/* Means, deviations and modes are sums over rows, which are not noised. */
+static bool is_standardised(const struct gr_config *config, const struct gr_column *c) {
+    return gr_column_is_number(c->type) && scale_of(config, c) == GR_SCALE_STANDARDISE;
+}
+
+static bool is_filled(const struct gr_column *c) {
+    return c->missing == GR_MISSING_MEAN || c->missing == GR_MISSING_MODE;
+}
+
+/* Means, deviations and modes are sums over rows, which leave with noise or not at all. */
 static void check_private_column(const struct gr_config *config, const struct column_place *at) {
     const struct gr_column *c = at->column;
-    if (gr_column_is_number(c->type) && scale_of(config, c) == GR_SCALE_STANDARDISE)
-        refuse_column(at, "scale", "standardise", "none or min_max, with a range,");
-    if (c->missing == GR_MISSING_MEAN || c->missing == GR_MISSING_MODE)
+    if (config->privacy.statistics.noise_multiplier > 0) return;
+    if (is_standardised(config, c))
+        refuse_column(at, "scale", "standardise",
+                      "none or min_max, with a range, or privacy.statistics.noise_multiplier above "
+                      "0");
+    if (is_filled(c))
         refuse_column(at, "missing", c->missing == GR_MISSING_MEAN ? "mean" : "mode",
-                      "refuse, indicator or zero");
+                      "refuse, indicator or zero, or privacy.statistics.noise_multiplier above 0");
+}
+
+/* A release that no column asks for would be in the plan, and never be made. */
+static void check_statistics(const struct gr_config *config, const struct gr_schema *schema,
+                             const struct gr_node *list, struct gr_broken *broken) {
+    if (!(config->privacy.statistics.noise_multiplier > 0) || !list || list->broken) return;
+    for (unsigned i = 0; i < schema->columns_count; i++)
+        if (is_standardised(config, &schema->columns[i]) || is_filled(&schema->columns[i])) return;
+    gr_broken_add(broken, list->place, "columns",
+                  "found none that is standardised or filled by mean or mode, expected one with "
+                  "privacy.statistics.noise_multiplier %g",
+                  config->privacy.statistics.noise_multiplier);
 }
 
 static bool has_group(const struct gr_schema *schema) {
@@ -247,6 +270,7 @@ void gr_check_secure_columns(const struct gr_config *config, const struct gr_sch
         gr_broken_add(broken, list->place, "columns",
                       "found none of type group, expected one with privacy.unit person: it names "
                       "the person of each row");
+    check_statistics(config, schema, list, broken);
     for (unsigned i = 0; i < schema->columns_count && node; i++, node = node->next) {
         struct column_place at = {.with = private ? "with privacy.unit other than none" : WITH,
                                   .column = &schema->columns[i],

@@ -20,11 +20,13 @@
 
 #define GR_PRIVATE_SUM_STEPS   0x1p24 /* of the grid, to the clip norm */
 #define GR_PRIVATE_SENSITIVITY 1.005
-#define GR_TALLY_STEPS         0x1p20 /* of a tally of held-out rows, to the most that a row adds */
+/* Of a tally of held-out rows, or of statistics, to the most that a unit adds. */
+#define GR_TALLY_STEPS 0x1p20
 enum {
     GR_PRIVATE_SUM_SIZE_MAX = 100000000, /* parameters, for which the bound holds */
     GR_PRIVATE_PARTS_MAX = 4,            /* micro-batches of a group */
-    GR_PRIVATE_GROUP_ROWS = 48           /* expected in a group */
+    GR_PRIVATE_GROUP_ROWS = 48,          /* expected in a group */
+    GR_STATISTICS_SUMS_MAX = 1 << 17     /* of a silo's columns, for which the delta holds */
 };
 
 /*

@@ -9,8 +9,8 @@
 #define POINTS                                                                                     \
     "allowed train, ready, aggregate, seal, unmask, unmasking, commit, evaluate, losses, score, "  \
     "record, "                                                                                     \
-    "checkpoint, write, recover, load, compare, fit, dictionary, count, open, fingerprint or "     \
-    "start"
+    "checkpoint, write, recover, load, compare, fit, dictionary, statistics, count, open, "        \
+    "fingerprint or start"
 
 /* ---- round and alerts --------------------------------------------------------------------- */
 

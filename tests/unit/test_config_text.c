@@ -282,6 +282,7 @@ START_TEST(test_resolved) {
               "  correlation:\n    type: none\n    bands: 0\n"
               "  adaptive_clipping:\n    quantile: 0\n    learning_rate: 0.2\n    count_noise: 0\n"
               "  evaluation:\n    noise_multiplier: 0\n    times: 0\n    loss_bound: 4\n"
+              "  statistics:\n    noise_multiplier: 0\n"
               "  budget:\n    epsilon: 0\n    delta: 0\n    on_exhausted: refuse\n"
               "evaluate:\n  every: 1\n"
               "  metrics: [balanced_accuracy, macro_f1, calibration_error, mae, r2]\n"
