@@ -46,6 +46,15 @@ struct gr_cohort; /* opaque: data, placement, findings, counts */
  */
 typedef gr_status (*gr_permit_function)(void *context, const uint64_t *rows, size_t n);
 
+/*
+ * Writes down that statistics with noise leave this rank's silos: on all ranks at once, after their
+ * tables are read. secrets: of each silo of gr_cohort_data, in its order, the n_secret bytes of
+ * which its noise is drawn, all zero of a silo that brings nothing. Whatever it returns but GR_OK,
+ * the same on all ranks, ends the start, and nothing leaves. Collective.
+ */
+typedef gr_status (*gr_statistics_charge)(void *context, const unsigned char *secrets,
+                                          size_t n_secret);
+
 struct gr_cohort_options {
     /* The text of the preprocessing that a run goes on with, the same on all ranks; NULL: where
      * some is needed it is fitted. */
@@ -61,6 +70,10 @@ struct gr_cohort_options {
     const uint8_t *without;
     gr_permit_function permit; /* called on each rank once its tables are read; NULL: none */
     void *permit_context;
+    /* Of privacy.statistics; NULL: nothing of them leaves, and columns are scaled by their ranges.
+     */
+    gr_statistics_charge charge;
+    void *charge_context;
 };
 
 /*

@@ -55,7 +55,8 @@ enum gr_release {
     GR_RELEASE_SOFTWARE = 47,
     GR_RELEASE_NOISED_SCORES = 48,
     GR_RELEASE_MONITORING = 49,
-    GR_RELEASES_MAX = 50
+    GR_RELEASE_NOISED_STATISTICS = 50,
+    GR_RELEASES_MAX = 51
 };
 
 enum gr_release_when {

@@ -65,13 +65,14 @@ static gr_status compute(const struct gr_plan_question *question, struct promise
     size_t n = question->n_before;
     *plan = gr_privacy_plan_of(promise->config);
     GR_TRY(gr_privacy_plan_sampler(promise->config, GR_PRIVATE_SUM_SIZE_MAX, plan));
-    GR_TRY(gr_allocate(n + 1, sizeof *events, "events", &events));
+    GR_TRY(gr_allocate(n + 2, sizeof *events, "events", &events));
     for (size_t i = 0; i < n; i++)
         events[i] = question->before[i];
     if (plan->evaluation.count > 0) {
         events[n] = plan->evaluation;
         events[n++].count = gr_privacy_evaluations(promise->config, plan->rounds, true);
     }
+    if (plan->statistics.count > 0) events[n++] = plan->statistics;
     const struct gr_private_rounds rounds = {
         {plan->adjacency, events, n}, &plan->round, 1, privacy->budget.delta};
     GR_TRY(gr_budget_account(&rounds, plan->rounds, &promise->all));
@@ -233,6 +234,16 @@ static void print_scores(const struct promise *promise) {
                    config->privacy.evaluation.loss_bound);
 }
 
+static void print_statistics(const struct promise *promise) {
+    const double z = promise->config->privacy.statistics.noise_multiplier;
+    if (promise->plan.statistics.count == 0) return;
+    print_line(
+        "statistics",
+        "means, deviations and modes of columns once, before round 1; of m sums to which a %s "
+        "adds each has noise of %g sqrt(m) %ss of each silo",
+        gr_protected_unit_word(promise->plan.unit), z, gr_protected_unit_word(promise->plan.unit));
+}
+
 static void print_price(const struct promise *promise) {
     const struct gr_budget_config *budget = &promise->config->privacy.budget;
     printf("%-12s", "price");
@@ -269,6 +280,7 @@ static void print_all(const struct promise *promise) {
     print_promise(promise);
     print_sums(promise);
     print_scores(promise);
+    print_statistics(promise);
     print_price(promise);
     print_harm(promise);
     for (size_t i = 0; i < promise->n_warnings; i++)
@@ -286,14 +298,15 @@ static gr_status print_json(const struct promise *promise) {
         json_array_append_new(warnings, json_string(promise->warnings[i]));
     /* A number that is infinite, or that there is none of, is null. */
     json_t *all = json_pack(
-        "{s:s, s:s, s:I, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:I, s:o?, s:o?, s:o?, s:b, "
+        "{s:s, s:s, s:I, s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:I, s:o?, s:o?, s:o?, s:b, "
         "s:o?, s:o?, s:o?, s:o?, s:f, s:O?}",
         "unit", gr_protected_unit_word(plan->unit), "adjacency", gr_adjacency_word(plan->adjacency),
         "evaluations",
         (json_int_t)(plan->evaluation.count > 0
                          ? gr_privacy_evaluations(promise->config, plan->rounds, true)
                          : 0),
-        "delta", privacy->budget.delta, "rounds", (json_int_t)plan->rounds, "sums_of_round",
+        "statistics_noise_multiplier", privacy->statistics.noise_multiplier, "delta",
+        privacy->budget.delta, "rounds", (json_int_t)plan->rounds, "sums_of_round",
         (json_int_t)plan->sums, "count_of_round", (json_int_t)plan->round.count, "sampling",
         plan->round.sampling, "noise_multiplier", privacy->noise_multiplier,
         "noise_multiplier_accounted", plan->round.noise_multiplier, "correlation",

@@ -245,7 +245,9 @@ gr_status gr_dictionary_find_categories(struct gr_fitting *fit) {
     gr_status status = GR_OK;
     for (size_t v = 0; v < fit->n; v++) {
         if (fit->treatment[v].open) GR_TRY(make_dictionary(fit, v));
-        if (gr_fit_wants_mode(fit, v) && !fit->withheld[v]) GR_TRY(find_mode(fit, v));
+        if (gr_fit_wants_mode(fit, v) && !fit->withheld[v] &&
+            gr_release_leaves(GR_RELEASE_MODES, fit->config))
+            GR_TRY(find_mode(fit, v));
     }
 out:
     return status;

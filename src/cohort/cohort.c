@@ -7,7 +7,10 @@
  */
 #include "cohort/cohort_parts.h"
 
+#include <sodium.h>
 #include <string.h>
+
+#include "privacy/secret_draw.h"
 
 /* Of a study: the silos of a site, in blocks on its own job's ranks, for nobody else has their
  * tables. */
@@ -166,6 +169,9 @@ void gr_cohort_free(struct gr_cohort *cohort) {
     if (!cohort) return;
     gr_control_hosts(cohort->comm, NULL);
     forget(cohort);
+    if (cohort->secrets)
+        sodium_memzero(cohort->secrets, (size_t)cohort->config->data.silos * GR_SECRET_BYTES);
+    gr_free(cohort->secrets);
     gr_free(cohort->heard);
     gr_free(cohort->struck);
     gr_free(cohort->sizes);

@@ -37,6 +37,10 @@ struct gr_cohort {
     size_t n_withheld;
     struct gr_passed_over passed_over; /* in some file of some silo; likewise */
 
+    /* Of the noise in statistics of each silo, by id: drawn once, so that statistics that are taken
+     * again after a loss are the same; n_silos x GR_SECRET_BYTES; owned; NULL: none was drawn. */
+    unsigned char *secrets;
+
     /* Rows. */
     int64_t *categories;       /* of each feature that is a code; NULL: none is looked up; owned */
     struct gr_row_terms terms; /* weights and offsets, over all ranks */

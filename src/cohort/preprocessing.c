@@ -207,6 +207,13 @@ gr_status gr_cohort_tell_withheld(const struct gr_cohort *cohort, char **words) 
     char names[WORDS_BYTES];
     *words = NULL;
     if (list_values(cohort, true, names) == 0) return GR_OK;
+    if (gr_is_private(cohort->config))
+        return gr_text_format(words,
+                              "alert: preprocessing: too few values beside the noise "
+                              "(privacy.statistics.noise_multiplier): numbers go by the middle of "
+                              "their range and half of it, and a missing category is "
+                              "none: %s",
+                              names);
     return gr_text_format(
         words,
         "alert: preprocessing: fewer than %u values (data.disclosure_threshold) "

@@ -395,11 +395,15 @@ gr_status gr_cohort_fit(struct gr_cohort *cohort, char **text) {
                                            : GR_OK));
     gr_inject_fault(cohort, 0, GR_POINT_DICTIONARY);
     GR_TRY(gr_dictionary_find_categories(&fit));
+    GR_TRY(gr_fit_noised_statistics(&fit, cohort));
     GR_TRY(gr_comm_agree(cohort->comm,
                          gr_comm_rank(cohort->comm) == 0 ? write_text(&fit, text) : GR_OK));
     gr_free(cohort->withheld);
     cohort->withheld = fit.withheld;
-    cohort->n_withheld = fit.n;
+    /* Statistics that nobody charged were not asked for. */
+    const bool asked =
+        cohort->options.charge || !gr_release_leaves(GR_RELEASE_NOISED_STATISTICS, cohort->config);
+    cohort->n_withheld = asked ? fit.n : 0;
     fit.withheld = NULL;
     /* Rank 0's, should another kind of processor have rounded otherwise. */
     status = gr_comm_broadcast_text(cohort->comm, text, GR_CONFIG_TEXT_MAX);

@@ -41,6 +41,15 @@ bool gr_fit_wants_mode(const struct gr_fitting *fit, size_t value);
  * without a range, against the policy. */
 gr_status gr_fit_find_withheld(struct gr_fitting *fit) GR_CHECKED;
 
+/* ---- noised_statistics.c --------------------------------------------------------------------- */
+
+/*
+ * Collective. With privacy.statistics: means, deviations and modes of sums that each silo has added
+ * noise to, charged before they leave; fit->withheld is set of values of which the noise has left
+ * nothing. Else nothing. Errors: of gr_statistics_charge.
+ */
+gr_status gr_fit_noised_statistics(struct gr_fitting *fit, struct gr_cohort *cohort) GR_CHECKED;
+
 /* ---- category_dictionary.c ------------------------------------------------------------------- */
 
 /* Not collective. Training rows of a silo that have a category in the value. */

@@ -96,6 +96,10 @@ static bool scores_with_noise(const struct gr_config *c) {
     return c->evaluate.every > 0 && c->privacy.evaluation.noise_multiplier > 0;
 }
 
+static bool fits_with_noise(const struct gr_config *c) {
+    return c->privacy.statistics.noise_multiplier > 0;
+}
+
 static bool asks_for_classes(const struct gr_config *c) {
     return c->data.validation_fraction > 0 || c->data.test_fraction > 0 ||
            (c->model.classes == 0 && !gr_predicts_number(&c->model));
@@ -312,6 +316,17 @@ static const struct gr_release_row rows[] = {
      "text", "everybody who may read the file, or ask whoever scrapes it", GR_RELEASE_EACH_ROUND,
      "all that is not in metrics.jsonl; single silos", is_scraped, GR_SECURE_AS_IT_IS,
      GR_PRIVATE_AS_IT_IS},
+    {GR_RELEASE_NOISED_STATISTICS, "noised-statistics",
+     "of each column that is standardised or filled by its mean: values, their sum and that of "
+     "their squares, each clamped to the column's range; of each that is filled by its mode the "
+     "rows of "
+     "each category",
+     "sums of integers, to which each silo has added noise",
+     "all ranks; model.h5: mean, deviation and mode", GR_RELEASE_AT_START,
+     "where fewer silos than policy.minimum_silos can be read nothing begins; once for a run, not "
+     "as "
+     "it goes on",
+     fits_with_noise, GR_SECURE_MASKED, GR_PRIVATE_NOISED},
 };
 
 const struct gr_release_row *gr_release_rows(size_t *n) {

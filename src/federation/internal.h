@@ -188,6 +188,16 @@ gr_status gr_spending_charge(struct gr_federation *f, size_t local, uint32_t rou
 /* Not collective. The same of the scores of its held-out rows. */
 gr_status gr_spending_charge_scores(struct gr_federation *f, size_t local, uint32_t round,
                                     const unsigned char *secret, size_t n_secret) GR_CHECKED;
+/*
+ * Collective, while a run's cohort is loaded. Charges each of this rank's silos for its statistics,
+ * whose noise is of its n_secret bytes of secrets, unless that is charged already; a silo that is
+ * unusable has none. Errors: GR_ERROR_POLICY: they do not fit the budget together with the run's
+ * rounds (at least one of them, with on_exhausted stop), of some silo, and none is charged; those
+ * of gr_ledger_charge; then nothing must leave.
+ */
+gr_status gr_spending_charge_statistics(struct gr_cohort *cohort, const char *run_id,
+                                        const char *run_path, const unsigned char *secrets,
+                                        size_t n_secret) GR_CHECKED;
 /* Not collective, and the same on all ranks. Whether no further round fits. */
 bool gr_spending_ends(const struct gr_federation *f);
 uint32_t gr_spending_last_round(const struct gr_federation *f);

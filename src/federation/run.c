@@ -480,6 +480,12 @@ static void forget_attempt(struct gr_run_state *run) {
     run->resumed_from = run->checkpointed = 0;
 }
 
+/* A gr_statistics_charge; context: a gr_run_state. */
+static gr_status charge_statistics(void *context, const unsigned char *secrets, size_t n_secret) {
+    struct gr_run_state *run = context;
+    return gr_spending_charge_statistics(run->cohort, run->id, run->path, secrets, n_secret);
+}
+
 /* Collective. The federation, without the silos that are flagged. fitted: as gr_cohort_options. */
 static gr_status create_without(struct gr_run_state *run, const struct gr_flags *without,
                                 bool fitted) {
@@ -490,6 +496,8 @@ static gr_status create_without(struct gr_run_state *run, const struct gr_flags 
         .listener = &run->options->listener,
         .permit = run->options->permit,
         .permit_context = run->options->permit_context,
+        .charge = charge_statistics,
+        .charge_context = run,
         .without = run->config->round.replay[0] ? without->flag : NULL};
     gr_cohort_set_options(run->cohort, &options);
     return gr_federation_create(run->cohort, &run->federation);
@@ -586,10 +594,15 @@ out:
     return status;
 }
 
-/* Collective. A study's: which run it is, before anything leaves a site. */
+/* Collective. A study's: which run it is, before anything leaves a site. Ledgers need to know it
+ * before statistics leave. */
 static gr_status announce(struct gr_run_state *run) {
     const struct gr_run_options *options = run->options;
     gr_status status = GR_OK;
+    if (gr_release_leaves(GR_RELEASE_NOISED_STATISTICS, run->config)) {
+        GR_TRY(gr_comm_agree(run->comm, gr_run_is_root(run) ? gr_run_open_directory(run) : GR_OK));
+        GR_TRY(gr_run_share_directory(run));
+    }
     if (!options->evidence) return GR_OK;
     GR_TRY(gr_comm_agree(run->comm, gr_run_is_root(run) ? gr_run_open_directory(run) : GR_OK));
     GR_TRY(gr_comm_broadcast(run->comm, run->id, sizeof run->id));

@@ -31,6 +31,7 @@ struct gr_spending {
     uint64_t taken, again;               /* on this run's way; of rounds that had one before */
     unsigned char last[GR_DIGEST_BYTES]; /* of the secret of the last */
     uint32_t last_of;                    /* its round */
+    bool statistics_due;                 /* they are not in the ledgers yet */
 };
 
 /* What is to come of silos' tables, of each where it is least or most. */
@@ -43,7 +44,7 @@ struct outlook {
 /* What was spent of a silo's table, in events of this run's unit. */
 struct silo_past {
     struct gr_privacy_event
-        event[GR_LEDGER_KINDS_MAX + 1]; /* and what this run adds beside rounds */
+        event[GR_LEDGER_KINDS_MAX + 2]; /* and what this run adds beside rounds */
     struct gr_privacy_history history;
 };
 
@@ -55,12 +56,14 @@ static bool charges(const struct gr_federation *f) {
 /* What cannot be accounted for afterwards must not begin. Where there is a budget it ends the run
  * in time; else all rounds are to come. */
 static gr_status check_plan(const struct gr_config *config, const struct gr_privacy_plan *plan) {
-    struct gr_privacy_event event[] = {plan->round, plan->evaluation};
-    const struct gr_privacy_history history = {plan->adjacency, event,
-                                               plan->evaluation.count > 0 ? 2 : 1};
+    struct gr_privacy_event event[3] = {plan->round};
+    struct gr_privacy_history history = {plan->adjacency, event, 1};
+    double added = 0;
     if (!(config->privacy.budget.epsilon > 0)) event[0].count *= plan->rounds;
-    const double added = (double)event[0].count * event[0].delta_added +
-                         (double)event[1].count * event[1].delta_added;
+    if (plan->evaluation.count > 0) event[history.n++] = plan->evaluation;
+    if (plan->statistics.count > 0) event[history.n++] = plan->statistics;
+    for (size_t i = 0; i < history.n; i++)
+        added += (double)event[i].count * event[i].delta_added;
     gr_status status = gr_accounting_check(&history, config->privacy.budget.delta);
     if (status == GR_OK && !(added < config->privacy.budget.delta))
         status = gr_fail(GR_ERROR_CONFIG, "privacy.budget.delta: the noise's sampler adds %g to it",
@@ -80,7 +83,9 @@ gr_status gr_spending_create(struct gr_federation *f) {
     spending = f->spending;
     spending->last_round = UINT32_MAX;
     spending->plan = gr_privacy_plan_of(f->config);
-    GR_TRY(gr_privacy_plan_sampler(f->config, f->layout->n_parameters, &spending->plan));
+    /* Before there is a model, the least that it can be: with it all is looked at again. */
+    GR_TRY(gr_privacy_plan_sampler(f->config, f->layout ? f->layout->n_parameters : 1,
+                                   &spending->plan));
     GR_TRY(check_plan(f->config, &spending->plan));
     GR_TRY(gr_allocate_zero(f->data->n_local, sizeof(struct gr_ledger *), "ledgers",
                             &spending->ledger));
@@ -207,12 +212,45 @@ static void add_evaluations(const struct gr_federation *f, uint64_t count, struc
     past->event[past->history.n++] = event;
 }
 
+/* Once for a run. */
+static void add_statistics(const struct gr_federation *f, struct silo_past *past) {
+    const struct gr_privacy_event event = f->spending->plan.statistics;
+    if (event.count > 0) past->event[past->history.n++] = event;
+}
+
+/* Before there is a model none is done. */
+static uint32_t rounds_done(const struct gr_federation *f) {
+    return f->server ? gr_server_rounds(f->server) : 0;
+}
+
 static struct gr_private_rounds rounds_behind(const struct gr_federation *f,
                                               const struct gr_privacy_history *before) {
     return (struct gr_private_rounds){.before = *before,
                                       .round = &f->spending->plan.round,
                                       .n = 1,
                                       .delta = f->config->privacy.budget.delta};
+}
+
+/* Of all that was spent what earlier runs have: without the statistics of this one, which come
+ * before its rounds are looked for. *past: events of one kind are one. */
+static void leave_out_statistics(const struct gr_federation *f, size_t local,
+                                 struct silo_past *past) {
+    const struct gr_ledger *ledger = f->spending->ledger[local];
+    const struct gr_privacy_event *own = &f->spending->plan.statistics;
+    size_t n = 0;
+    const struct gr_ledger_entry *entry = ledger ? gr_ledger_entries(ledger, &n) : NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (entry[i].release != GR_NOISED_STATISTICS || strcmp(entry[i].run, f->spending->run) != 0)
+            continue;
+        for (size_t k = 0; k < past->history.n; k++) {
+            struct gr_privacy_event *event = &past->event[k];
+            if (event->noise_multiplier < own->noise_multiplier ||
+                event->noise_multiplier > own->noise_multiplier || event->sampling < 1)
+                continue;
+            if (--event->count == 0) *event = past->event[--past->history.n];
+            break;
+        }
+    }
 }
 
 /* Sums that are looked for beyond twice the rounds: losses may ask for so many more. */
@@ -222,20 +260,24 @@ enum { AGAIN = 100 };
 static gr_status find_rounds(struct gr_federation *f, size_t local, const struct silo_past *spent,
                              struct outlook *out) {
     const struct gr_budget_config *budget = &f->config->privacy.budget;
-    const uint32_t done = gr_server_rounds(f->server);
+    const uint32_t done = rounds_done(f);
     const uint64_t left = f->config->run.rounds - done;
     const bool any = spent->history.n > 0;
-    struct silo_past planned = *spent;
+    struct silo_past planned = *spent, earlier = *spent;
     planned.history.events = planned.event;
+    earlier.history.events = earlier.event;
+    leave_out_statistics(f, local, &earlier);
     add_evaluations(f,
                     gr_privacy_evaluations(f->config, f->config->run.rounds, true) -
                         gr_privacy_evaluations(f->config, done, false),
                     &planned);
+    if (f->spending->statistics_due) add_statistics(f, &planned);
     const struct gr_private_rounds ahead = rounds_behind(f, &planned.history);
     struct gr_epsilon epsilon = {0};
     gr_status status = GR_OK;
     *out = (struct outlook){.rounds = left, .sums = UINT64_MAX};
-    if (any) GR_TRY(gr_accounting_epsilon(&spent->history, budget->delta, &epsilon));
+    if (earlier.history.n > 0)
+        GR_TRY(gr_accounting_epsilon(&earlier.history, budget->delta, &epsilon));
     out->before = epsilon.upper;
     if (budget->epsilon > 0 && left > 0)
         GR_TRY(gr_budget_rounds(&ahead, budget->epsilon, 2 * left + AGAIN, &out->sums));
@@ -373,6 +415,81 @@ gr_status gr_spending_charge_scores(struct gr_federation *f, size_t local, uint3
                        : GR_OK;
 }
 
+/* ---- statistics, before there is a model ---------------------------------------------------- */
+
+/* Notes of ledgers stand there. */
+static gr_status make_secrets_folder(const char *run_path) {
+    char *path = NULL;
+    gr_status status = gr_text_format(&path, "%s/secrets", run_path);
+    if (status == GR_OK && mkdir(path, 0700) != 0 && errno != EEXIST)
+        status = gr_fail(GR_ERROR_WRITE, "%s: %s", path, strerror(errno));
+    gr_free(path);
+    return status;
+}
+
+static bool is_charged(const struct gr_ledger *ledger, const unsigned char *secret, size_t n) {
+    unsigned char binding[GR_DIGEST_BYTES];
+    size_t n_entries = 0;
+    const struct gr_ledger_entry *entry = ledger ? gr_ledger_entries(ledger, &n_entries) : NULL;
+    gr_digest_of(secret, n, binding);
+    for (size_t i = 0; i < n_entries; i++)
+        if (memcmp(entry[i].binding, binding, sizeof binding) == 0) return true;
+    return false;
+}
+
+/* Statistics, and at least one round behind them. */
+static gr_status check_statistics(struct gr_federation *f, size_t local,
+                                  const unsigned char *secret, size_t n_secret) {
+    const struct gr_budget_config *budget = &f->config->privacy.budget;
+    struct silo_past spent;
+    struct outlook outlook;
+    gr_status status = GR_OK;
+    if (f->data->local[local].unusable != GR_OK) return GR_OK;
+    if (charges(f)) {
+        GR_TRY(open_ledger(f, local));
+        GR_TRY(check_seen(f, local));
+    }
+    if (is_charged(f->spending->ledger[local], secret, n_secret)) return GR_OK;
+    GR_TRY(spent_of(f, local, &spent));
+    GR_TRY(find_rounds(f, local, &spent, &outlook));
+    if (outlook.rounds == 0)
+        status = gr_fail(GR_ERROR_POLICY,
+                         "privacy.budget: no round fits an epsilon of %g at a delta of %g behind "
+                         "privacy.statistics",
+                         budget->epsilon, budget->delta);
+out:
+    return status;
+}
+
+/* All ledgers are looked at before the first is charged. The temporary federation has no more than
+ * spending needs; ledgers are opened again, with the model, by gr_spending_begin. */
+gr_status gr_spending_charge_statistics(struct gr_cohort *cohort, const char *run_id,
+                                        const char *run_path, const unsigned char *secrets,
+                                        size_t n_secret) {
+    struct gr_federation f = {.comm = gr_cohort_comm(cohort),
+                              .config = gr_cohort_config(cohort),
+                              .cohort = cohort,
+                              .data = gr_cohort_data(cohort)};
+    gr_status status, mine;
+    GR_TRY(gr_comm_agree(f.comm, gr_spending_create(&f)));
+    snprintf(f.spending->run, sizeof f.spending->run, "%s", run_id);
+    f.spending->run_path = run_path;
+    f.spending->statistics_due = true;
+    mine = make_secrets_folder(run_path);
+    for (size_t i = 0; i < f.data->n_local && mine == GR_OK; i++)
+        mine = check_statistics(&f, i, secrets + i * n_secret, n_secret);
+    GR_TRY(gr_comm_agree(f.comm, mine));
+    for (size_t i = 0; i < f.data->n_local && mine == GR_OK; i++)
+        mine = charge(&f, i, 0, GR_NOISED_STATISTICS, &f.spending->plan.statistics,
+                      secrets + i * n_secret, n_secret);
+    status = gr_comm_agree(f.comm, mine);
+out:
+    gr_spending_free(&f);
+    return status;
+}
+
+/* ---- how far it goes ------------------------------------------------------------------------- */
+
 bool gr_spending_ends(const struct gr_federation *f) {
     return f->spending && gr_server_rounds(f->server) >= f->spending->last_round;
 }
@@ -398,6 +515,7 @@ gr_status gr_spending_account(const struct gr_federation *f, struct gr_privacy_a
     struct silo_past told = {.history = {.adjacency = spending->plan.adjacency}};
     told.history.events = told.event;
     add_evaluations(f, out->evaluations, &told);
+    add_statistics(f, &told);
     const struct gr_private_rounds all = rounds_behind(f, &told.history);
     const gr_status status = gr_budget_account(&all, rounds + spending->again, &epsilon);
     out->lower = epsilon.lower;

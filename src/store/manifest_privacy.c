@@ -37,7 +37,13 @@ static gr_status write_promise(const struct gr_config *config,
                                const struct gr_privacy_account *account, char **out) {
     const struct gr_privacy_config *privacy = &config->privacy;
     const struct gr_privacy_plan *plan = account->plan;
-    char before[160] = "", scores[120] = "";
+    char before[160] = "", scores[120] = "", statistics[160] = "";
+    if (privacy->statistics.noise_multiplier > 0)
+        snprintf(
+            statistics, sizeof statistics,
+            " and one release of columns' means, deviations and modes with %g times as much as "
+            "a %s adds",
+            privacy->statistics.noise_multiplier, unit_of(privacy));
     if (account->evaluations > 0)
         snprintf(scores, sizeof scores,
                  " and %llu evaluations of held-out rows with %g times as much as a row adds",
@@ -51,11 +57,11 @@ static gr_status write_promise(const struct gr_config *config,
         out,
         "Differential privacy of one %s %s: epsilon at most %.4g (at least %.4g) at a delta of %g "
         "after %u rounds, %llu noised sums of each silo, by discrete Gaussian noise of %g times "
-        "the clip norm %g (accounted for as %.4g)%s, against %s.%s",
+        "the clip norm %g (accounted for as %.4g)%s%s, against %s.%s",
         unit_of(privacy), neighbours_of(privacy), account->upper, account->lower,
         privacy->budget.delta, account->rounds, (unsigned long long)account->rounds * plan->sums,
-        privacy->noise_multiplier, privacy->clip_norm, plan->round.noise_multiplier, scores,
-        against_whom(privacy), before);
+        privacy->noise_multiplier, privacy->clip_norm, plan->round.noise_multiplier, statistics,
+        scores, against_whom(privacy), before);
 }
 
 /* Where no noise is added. */
@@ -87,7 +93,8 @@ json_t *gr_manifest_privacy(const struct gr_config *config,
     if (config->run.rehearsal && privacy->unit != GR_PRIVACY_SILO) return rehearsed();
     if (write_promise(config, account, &promise) != GR_OK) return NULL;
     json = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:o, s:o, "
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:o, "
+        "s:o, "
         "s:o, "
         "s:o, s:o, s:s}",
         "mechanism", "discrete_gaussian", "unit", unit_of(privacy), "adjacency",
@@ -97,7 +104,8 @@ json_t *gr_manifest_privacy(const struct gr_config *config,
         "noise_multiplier_accounted", account->plan->round.noise_multiplier, "sampling_probability",
         account->plan->round.sampling, "events_of_a_round", (json_int_t)account->plan->round.count,
         "rounds", (json_int_t)account->rounds, "evaluations", (json_int_t)account->evaluations,
-        "evaluation_noise_multiplier", privacy->evaluation.noise_multiplier, "delta_added",
+        "evaluation_noise_multiplier", privacy->evaluation.noise_multiplier,
+        "statistics_noise_multiplier", privacy->statistics.noise_multiplier, "delta_added",
         account->plan->round.delta_added, "delta", privacy->budget.delta, "epsilon_lower",
         real(account->lower), "epsilon_upper", real(account->upper), "epsilon_renyi",
         real(account->renyi), "epsilon_before", real(account->before), "epsilon_total",
