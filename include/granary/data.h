@@ -135,6 +135,9 @@ struct gr_preprocessing; /* opaque; see below */
 /* Train, validation and test rows of a silo, in this order. */
 enum { GR_SILO_PARTS = 3 };
 
+/* Half a digest, where there is one for each row and nobody looks for two alike. */
+enum { GR_CHAIN_BYTES = GR_DIGEST_BYTES / 2 };
+
 struct gr_silo {
     uint32_t id;        /* 0 .. silos - 1 */
     uint32_t stream;    /* gr_silo_stream: what its random numbers go by */
@@ -154,6 +157,11 @@ struct gr_silo {
     /* Of its parts as they were read. A guessed table can be confirmed with one: it stays in the
      * process, and others get to know it salted. Undefined where the silo is unusable. */
     unsigned char digest[GR_SILO_PARTS][GR_DIGEST_BYTES];
+    /* Of a table of its own, where a unit is hidden: chain[i] stands for the first i of its rows
+     * that are used, in the order of the file and as they were read, whichever are held out. It
+     * stays in the process as well. */
+    size_t n_links;                         /* rows + 1; 0: there is none */
+    unsigned char (*chain)[GR_CHAIN_BYTES]; /* n_links; owned */
 };
 
 /* A test batch has this many rows wherever it is evaluated, so that its sums have the same bits. */

@@ -25,6 +25,7 @@ struct privacy_words {
     struct gr_overrides overrides;
     uint32_t canaries;
     double confidence;
+    unsigned char rows[GR_DIGEST_BYTES]; /* of the table to be adopted */
     bool json;
 };
 
@@ -70,6 +71,16 @@ out:
     return status;
 }
 
+static gr_status read_rows(const char *text, unsigned char out[GR_DIGEST_BYTES]) {
+    char quoted[80];
+    if (gr_digest_from_hex(text, out)) return GR_OK;
+    gr_text_quote(text, strlen(text), quoted, sizeof quoted);
+    return gr_fail(GR_ERROR_USAGE,
+                   "--adopt: found '%s', expected the 64 digits that a run has told where it "
+                   "refused the table",
+                   quoted);
+}
+
 static gr_status read_option(int option, struct privacy_words *words) {
     const size_t n = strlen(words->given);
     if (!memchr(words->given, option, n) && n + 1 < sizeof words->given)
@@ -96,6 +107,8 @@ static gr_status read_option(int option, struct privacy_words *words) {
         return gr_read_count("--canaries", optarg, 10, 1000000, &words->canaries);
     case 'o':
         return gr_read_number("--confidence", optarg, 0.5, 0.999999, &words->confidence);
+    case 't':
+        return read_rows(optarg, words->rows);
     case 'j':
         words->json = true;
         return GR_OK;
@@ -122,7 +135,7 @@ static const struct privacy_action actions[] = {
     {"noise", "end", "qabj", NULL, tell_noise},
     {"table", "znd", "qabj", NULL, tell_table},
     {"plan", "", "sbj", "CONFIG", tell_plan},
-    {"ledger", "", "daj", "FILE or FOLDER", tell_ledger},
+    {"ledger", "", "dajt", "FILE or FOLDER", tell_ledger},
     {"audit", "", "scoj", "CONFIG", NULL}};
 
 /* An option's name by its key. */
@@ -294,6 +307,9 @@ static gr_status tell_plan(struct privacy_words *words) {
 
 static gr_status tell_ledger(struct privacy_words *words) {
     const bool chosen = strchr(words->given, 'a') != NULL;
+    if (strcmp(words->given, "t") == 0) return gr_adopt_table(words->path, words->rows);
+    if (strchr(words->given, 't'))
+        return gr_fail(GR_ERROR_USAGE, "privacy ledger: --adopt is given alone");
     const struct gr_spent_question question = {words->path,
                                                strchr(words->given, 'd') ? words->delta : 1e-5,
                                                chosen ? &words->adjacency : NULL, words->json};

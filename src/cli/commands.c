@@ -319,6 +319,11 @@ static const struct gr_option privacy_options[] = {
      .words = "add_remove zero_out replace",
      .help = "neighbours differ by a unit that is there or not (default), by one whose\n"
              "contribution is zero, or by one that is another"},
+    {.name = "adopt",
+     .key = 't',
+     .value = "DIGEST",
+     .help = "of ledger, alone: the table that a run has refused with this digest holds the same\n"
+             "people; what was spent counts for all of its rows"},
     {.name = "canaries",
      .key = 'c',
      .value = "N",
@@ -602,6 +607,7 @@ const struct gr_command gr_commands[] = {
          "       granary privacy table --noise-multiplier Z --steps N --delta D [...]\n"
          "       granary privacy plan CONFIG [--set S.K=V]... [--before Z,Q,N]... [--json]\n"
          "       granary privacy ledger FILE | FOLDER [--delta D] [--adjacency NAME] [--json]\n"
+         "       granary privacy ledger FILE | FOLDER --adopt DIGEST\n"
          "       granary privacy audit CONFIG [--set S.K=V]... [--canaries N] [--confidence C] "
          "[--json]\n",
      .options = privacy_options,

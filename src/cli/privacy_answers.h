@@ -35,6 +35,8 @@ struct gr_spent_question {
 };
 /* What a ledger holds, and what all of it has told of a unit. */
 gr_status gr_tell_privacy_spent(const struct gr_spent_question *question) GR_CHECKED;
+/* The ledger at path, or in that folder, is from now on of the table that a run has refused. */
+gr_status gr_adopt_table(const char *path, const unsigned char rows[GR_DIGEST_BYTES]) GR_CHECKED;
 
 /* ---- privacy_checked.c ---------------------------------------------------------------------- */
 

@@ -25,8 +25,10 @@ void gr_print_epsilon(const struct gr_epsilon *epsilon) {
 
 /* What a ledger comes to. */
 struct spent {
-    const struct gr_ledger_entry *entries; /* borrowed */
+    const struct gr_ledger_entry *entries; /* borrowed, as changes are */
     size_t n;
+    const struct gr_ledger_change *changes;
+    size_t n_changes;
     struct gr_head head;
     enum gr_protected_unit unit; /* the finest of all: what hides a coarser one counts for it */
     enum gr_adjacency adjacency;
@@ -60,9 +62,23 @@ static void print_entry(const struct gr_ledger_entry *entry) {
     putchar('\n');
 }
 
+static void print_change(const struct gr_ledger_change *change) {
+    static const char *const meaning[] = {
+        [GR_TABLE_BEGUN] = "the ledger is of this table",
+        [GR_TABLE_GROWN] = "rows were added, for which all of the above counts too",
+        [GR_TABLE_DEALT] = "other ones of its rows are held out",
+        [GR_TABLE_ADOPTED] = "the ledger is of another table, for which all of the above counts"};
+    printf("%-20s  table %s: %s\n", change->time, gr_table_change_word(change->change),
+           meaning[change->change]);
+}
+
 static void print_spent(const struct spent *spent) {
-    for (size_t i = 0; i < spent->n; i++)
-        print_entry(&spent->entries[i]);
+    for (size_t i = 0, c = 0; i < spent->n || c < spent->n_changes;)
+        if (c < spent->n_changes &&
+            (i == spent->n || spent->changes[c].head.n < spent->entries[i].head.n))
+            print_change(&spent->changes[c++]);
+        else
+            print_entry(&spent->entries[i++]);
     if (spent->n > 0) putchar('\n');
     printf("%zu entries, whole; head %.16s\n", spent->n, spent->head.hash);
     printf("spent on each %s: ", gr_protected_unit_word(spent->unit));
@@ -88,17 +104,29 @@ static bool add_entry(json_t *list, const struct gr_ledger_entry *entry) {
                          "binding", binding)) == 0;
 }
 
+static bool add_change(json_t *list, const struct gr_ledger_change *change) {
+    char rows[GR_DIGEST_HEX];
+    gr_digest_hex(change->rows, rows);
+    return json_array_append_new(list,
+                                 json_pack("{s:s, s:s, s:s, s:I}", "time", change->time, "table",
+                                           gr_table_change_word(change->change), "rows", rows,
+                                           "line", (json_int_t)change->head.n)) == 0;
+}
+
 static gr_status print_json(const struct spent *spent) {
     const struct gr_epsilon *epsilon = &spent->epsilon;
-    json_t *list = json_array();
-    bool bad = !list;
+    json_t *list = json_array(), *tables = json_array();
+    bool bad = !list || !tables;
+    for (size_t i = 0; i < spent->n_changes && !bad; i++)
+        bad = !add_change(tables, &spent->changes[i]);
     for (size_t i = 0; i < spent->n && !bad; i++)
         bad = !add_entry(list, &spent->entries[i]);
     /* A number that is infinite is null. */
     json_t *all =
         bad ? NULL
-            : json_pack("{s:O, s:s, s:s, s:s, s:f, s:o?, s:o?, s:o?, s:b}", "entries", list, "head",
-                        spent->head.hash, "unit", gr_protected_unit_word(spent->unit), "adjacency",
+            : json_pack("{s:O, s:O, s:s, s:s, s:s, s:f, s:o?, s:o?, s:o?, s:b}", "entries", list,
+                        "tables", tables, "head", spent->head.hash, "unit",
+                        gr_protected_unit_word(spent->unit), "adjacency",
                         gr_adjacency_word(spent->adjacency), "delta", spent->delta, "epsilon_lower",
                         json_real(epsilon->lower), "epsilon_upper", json_real(epsilon->upper),
                         "epsilon_renyi", json_real(epsilon->renyi), "exact", epsilon->exact);
@@ -108,6 +136,7 @@ static gr_status print_json(const struct spent *spent) {
     free(text);
     json_decref(all);
     json_decref(list);
+    json_decref(tables);
     return bad ? gr_fail(GR_ERROR_INTERNAL, "memory for an answer was refused") : GR_OK;
 }
 
@@ -119,6 +148,7 @@ gr_status gr_tell_privacy_spent(const struct gr_spent_question *question) {
     struct spent spent = {.delta = question->delta};
     GR_TRY(gr_ledger_read(question->path, &ledger));
     spent.entries = gr_ledger_entries(ledger, &spent.n);
+    spent.changes = gr_ledger_changes(ledger, &spent.n_changes);
     spent.head = gr_ledger_head(ledger);
     find_promise(&spent);
     if (question->adjacency) spent.adjacency = *question->adjacency;
@@ -130,5 +160,13 @@ gr_status gr_tell_privacy_spent(const struct gr_spent_question *question) {
         print_spent(&spent);
 out:
     gr_ledger_close(ledger);
+    return status;
+}
+
+gr_status gr_adopt_table(const char *path, const unsigned char rows[GR_DIGEST_BYTES]) {
+    const gr_status status = gr_ledger_adopt(path, rows);
+    if (status == GR_OK)
+        printf("%s: is of that table from now on; all that was spent counts for all of its rows\n",
+               gr_path_shown(path));
     return status;
 }

@@ -342,6 +342,27 @@ static void release_parts(struct gr_silo *silo) {
     gr_rows_release(&silo->train);
     gr_rows_release(&silo->validation);
     gr_rows_release(&silo->test);
+    gr_free(silo->chain);
+    silo->chain = NULL;
+    silo->n_links = 0;
+}
+
+/* A ledger is of a table that may grow, and needs to know it. row: as of list_fit, n of them. */
+static gr_status chain_rows(const struct load *l, const struct gr_reader *reader,
+                            const struct answers *answers, const uint32_t *row,
+                            const struct gr_pick *picks, size_t n, struct gr_silo *silo) {
+    const struct gr_table_rows rows = {
+        .n = n,
+        .row = row,
+        .picks = picks,
+        .labels = answers->labels,
+        .targets = answers->targets,
+        .terms = {answers->terms[GR_TERM_WEIGHT], answers->terms[GR_TERM_OFFSET]},
+        .shape = &reader->shape,
+        .columns = reader->columns ? reader->columns : l->data->columns};
+    if (!gr_is_private(l->config)) return GR_OK;
+    silo->n_links = n + 1;
+    return gr_rows_chain(&rows, &silo->chain);
 }
 
 /* The silo's rows but those that are known as unfit; more of these may be found on the way. */
@@ -359,6 +380,7 @@ static gr_status read_fit(struct load *l, size_t i, struct gr_reader *reader,
     GR_TRY(plan_silo(l, l->share->silos[i], row, n, answers, &reader->shape, silo, picks));
     GR_TRY(gr_reader_rows(reader, picks, n));
     if (groups) GR_TRY(gr_persons_create(groups, n_groups, row, n, &silo->train.persons));
+    status = chain_rows(l, reader, answers, row, picks, n, silo);
 out:
     gr_free(groups);
     gr_free(row);
@@ -623,6 +645,7 @@ void gr_data_free(struct gr_data *data) {
         gr_columns_free(data->local[i].columns);
         gr_free(data->local[i].why);
         gr_free(data->local[i].first_dropped);
+        gr_free(data->local[i].chain);
     }
     gr_free(data->local);
     gr_free(data->local_batch);

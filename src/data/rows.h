@@ -5,6 +5,8 @@
 
 #include <granary/data.h>
 
+#include "data/reader.h"
+
 /* Room for n rows; gr_rows_release accepts a zeroed struct. */
 gr_status gr_rows_create(size_t n_rows, size_t n_features, enum gr_element element, float scale,
                          struct gr_rows *out) GR_CHECKED;
@@ -29,6 +31,21 @@ void gr_data_count_found(struct gr_data *data);
 
 /* The digests of all that has been read. */
 void gr_data_digest(struct gr_data *data);
+/* The rows of a silo's own table, as they were read, in its order. Borrowed. */
+struct gr_table_rows {
+    size_t n;                    /* that are used */
+    const uint32_t *row;         /* n; which row of the table each is; NULL: all of them are used */
+    const struct gr_pick *picks; /* n; where the features are */
+    const int32_t *labels;       /* of all rows of the table */
+    const float *targets;        /* likewise; NULL: there are none */
+    const float *terms[GR_TERMS]; /* likewise */
+    const struct gr_table_shape *shape;
+    const struct gr_columns *columns; /* NULL: the table names none */
+};
+/* Not collective. (*out)[i]: stands for the first i rows, see gr_silo; *out: n + 1, the caller's.
+ */
+gr_status gr_rows_chain(const struct gr_table_rows *rows,
+                        unsigned char (**out)[GR_CHAIN_BYTES]) GR_CHECKED;
 /* Adds one value of a column, as read, of whose categories it is a code. */
 void gr_found_count(const struct gr_column *column, float value, struct gr_found *found);
 

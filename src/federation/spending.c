@@ -18,6 +18,8 @@
 #include "privacy/budget.h"
 #include "privacy/ledger.h"
 
+_Static_assert((int)GR_CHAIN_BYTES == (int)GR_LINK_BYTES, "the data's chain is the ledger's");
+
 struct gr_spending {
     struct gr_privacy_plan plan;
     struct gr_ledger **ledger; /* n_local; owned; NULL: a silo has none */
@@ -105,12 +107,12 @@ void gr_spending_free(struct gr_federation *f) {
 
 /* ---- before the first round ------------------------------------------------------------------ */
 
-/* A silo's rows as they were read, all parts. A table that is dealt has no ledger: its rows are
- * nobody's own. */
+/* Of a silo's rows as they were read. A table that is dealt needs no ledger, for its rows are
+ * nobody's own; where a silo has a folder all the same, its share is known as a whole. */
 static gr_status open_ledger(struct gr_federation *f, size_t local) {
     const struct gr_silo *silo = &f->data->local[local];
     const struct gr_config *config = f->config;
-    unsigned char table[GR_DIGEST_BYTES];
+    unsigned char parts[GR_DIGEST_BYTES], whole[GR_CHAIN_BYTES];
     const char *directory = silo->id < config->silos_count ? config->silos[silo->id].directory : "";
     if (silo->unusable != GR_OK || (!directory[0] && config->data.silo_tables_count == 0))
         return GR_OK;
@@ -121,8 +123,12 @@ static gr_status open_ledger(struct gr_federation *f, size_t local) {
                        silo->pseudonym, silo->id, gr_privacy_unit_text(config->privacy.unit));
     if (mkdir(directory, 0700) != 0 && errno != EEXIST)
         return gr_fail(GR_ERROR_WRITE, "%s: %s", directory, strerror(errno));
-    gr_digest_of(silo->digest, sizeof silo->digest, table);
-    return gr_ledger_open(directory, table, &f->spending->ledger[local]);
+    gr_digest_of(silo->digest, sizeof silo->digest, parts);
+    const bool own = silo->n_links > 0;
+    memcpy(whole, parts, sizeof whole);
+    const struct gr_ledger_table table = {own ? silo->chain : &whole, own ? silo->n_links : 1,
+                                          parts};
+    return gr_ledger_open(directory, &table, &f->spending->ledger[local]);
 }
 
 /* ---- the run's own note of a ledger ---------------------------------------------------------- */

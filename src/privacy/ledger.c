@@ -20,16 +20,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BYTES_MAX = 256 << 20, HEAD_BYTES = 256 };
+enum { BYTES_MAX = 256 << 20, HEAD_BYTES = 256, HEAD_VERSION = 1 };
 
 struct gr_ledger {
     char *path, *head_path; /* owned */
     int fd;                 /* -1: it is only read */
     off_t end;              /* of the whole lines */
     struct gr_ledger_title title;
-    struct gr_head head;
+    struct gr_head first, head;      /* behind the title, and behind all lines */
     struct gr_ledger_entry *entries; /* owned */
     size_t n, room;
+    struct gr_ledger_change *changes; /* owned */
+    size_t n_changes, changes_room;
+    size_t of_other_rows; /* entries before other rows were there, or were held out */
     bool damaged;
 };
 
@@ -37,6 +40,7 @@ void gr_ledger_close(struct gr_ledger *ledger) {
     if (!ledger) return;
     if (ledger->fd >= 0) close(ledger->fd);
     gr_free(ledger->entries);
+    gr_free(ledger->changes);
     gr_free(ledger->head_path);
     gr_free(ledger->path);
     gr_free(ledger);
@@ -49,6 +53,11 @@ struct gr_head gr_ledger_head(const struct gr_ledger *ledger) {
 const struct gr_ledger_entry *gr_ledger_entries(const struct gr_ledger *ledger, size_t *n) {
     *n = ledger->n;
     return ledger->entries;
+}
+
+const struct gr_ledger_change *gr_ledger_changes(const struct gr_ledger *ledger, size_t *n) {
+    *n = ledger->n_changes;
+    return ledger->changes;
 }
 
 /* Room is made before anything is written, so that what is on disk is known here as well. */
@@ -66,11 +75,31 @@ out:
     return status;
 }
 
+static gr_status make_change_room(struct gr_ledger *ledger) {
+    gr_status status = GR_OK;
+    struct gr_ledger_change *grown;
+    if (ledger->n_changes < ledger->changes_room) return GR_OK;
+    const size_t room = 2 * ledger->changes_room + 4;
+    GR_TRY(gr_allocate(room, sizeof *grown, "a ledger", &grown));
+    if (ledger->n_changes > 0) memcpy(grown, ledger->changes, ledger->n_changes * sizeof *grown);
+    gr_free(ledger->changes);
+    ledger->changes = grown;
+    ledger->changes_room = room;
+out:
+    return status;
+}
+
+/* The change behind the last one is there. */
+static void count_change(struct gr_ledger *ledger) {
+    if (ledger->changes[ledger->n_changes++].change != GR_TABLE_BEGUN)
+        ledger->of_other_rows = ledger->n;
+}
+
 /* ---- the head ------------------------------------------------------------------------------- */
 
 static int write_head(const struct gr_head *head, char out[HEAD_BYTES]) {
     return snprintf(out, HEAD_BYTES, "granary-privacy-ledger-head %d %" PRIu64 " %s\n",
-                    (int)GR_LEDGER_VERSION, head->n, head->hash);
+                    (int)HEAD_VERSION, head->n, head->hash);
 }
 
 static gr_status keep_head(const struct gr_ledger *ledger) {
@@ -94,11 +123,11 @@ static gr_status read_head(const struct gr_ledger *ledger, struct gr_head *out, 
     int version = 0;
     const int read = sscanf(text, "granary-privacy-ledger-head %9d %" SCNu64 " %64[0-9a-f]",
                             &version, &out->n, out->hash);
-    if (read >= 1 && version > GR_LEDGER_VERSION)
+    if (read >= 1 && version > HEAD_VERSION)
         status = gr_fail(GR_ERROR_POLICY,
                          "%s: of version %d, which a later granary has written; this one reads "
                          "version %d",
-                         gr_path_shown(ledger->head_path), version, (int)GR_LEDGER_VERSION);
+                         gr_path_shown(ledger->head_path), version, (int)HEAD_VERSION);
     else if (read != 3 || (size_t)write_head(out, again) != n || memcmp(text, again, n) != 0)
         status = gr_fail(GR_ERROR_POLICY, "%s: not the head of a privacy ledger, or changed",
                          gr_path_shown(ledger->head_path));
@@ -121,6 +150,14 @@ static gr_status take_line(struct gr_ledger *ledger, const char *line, size_t n,
     gr_status status = GR_OK;
     if (ledger->end == 0) {
         GR_TRY(gr_ledger_read_title(line, n, &ledger->head, &ledger->title));
+        ledger->first = ledger->head;
+    } else if (gr_ledger_is_change(line)) {
+        GR_TRY(make_change_room(ledger));
+        GR_TRY(gr_ledger_read_change(line, n, &ledger->head, &ledger->changes[ledger->n_changes]));
+        count_change(ledger);
+    } else if (ledger->title.version > 1 && ledger->n_changes == 0) {
+        status = gr_fail(GR_ERROR_POLICY, "an entry before any that says of which table it is");
+        goto out;
     } else {
         GR_TRY(make_room(ledger));
         GR_TRY(gr_ledger_read_entry(line, n, &ledger->head, &ledger->entries[ledger->n]));
@@ -167,13 +204,14 @@ static gr_status compare(const struct gr_ledger *ledger, const struct known_head
     if (ledger->end == 0 || ledger->head.n < known->head.n)
         return gr_fail(GR_ERROR_POLICY,
                        "%s: %s, expected the %" PRIu64
-                       " entries that its head tells of; what was spent is not known, so nothing "
+                       " lines behind its first that its head tells of; what was spent is not "
+                       "known, so nothing "
                        "more of this table may leave",
                        path, ledger->end == 0 ? "missing or empty" : "was cut", known->head.n);
     if (!known->met || (!in_use && ledger->head.n > known->head.n + 1))
         return gr_fail(GR_ERROR_POLICY,
                        "%s: does not agree with its head, of %" PRIu64
-                       " entries: the two are of different times or ledgers",
+                       " lines: the two are of different times or ledgers",
                        path, known->head.n);
     return GR_OK;
 }
@@ -209,6 +247,19 @@ static gr_status start(const char *path, struct gr_ledger **out) {
 out:
     gr_ledger_close(ledger);
     return status;
+}
+
+/* The ledger itself, or its folder. */
+static gr_status path_of(const char *path, char **out) {
+    struct stat is;
+    const bool folder = stat(path, &is) == 0 && S_ISDIR(is.st_mode);
+    return gr_text_format(out, "%s%s", path, folder ? "/privacy-ledger" : "");
+}
+
+static gr_status check_there(const struct gr_ledger *ledger) {
+    if (access(ledger->path, F_OK) == 0 || access(ledger->head_path, F_OK) == 0) return GR_OK;
+    return gr_fail(GR_ERROR_USAGE, "%s: no privacy ledger, nor a trace of one",
+                   gr_path_shown(ledger->path));
 }
 
 static gr_status lock(struct gr_ledger *ledger) {
@@ -259,45 +310,131 @@ static gr_status append(struct gr_ledger *ledger, const char *line, size_t n) {
 
 /* In an empty ledger, or one of which a kill has left a part of the first line. The head is written
  * next, and brings the folder to disk. */
-static gr_status write_title(struct gr_ledger *ledger, const unsigned char *data) {
+static gr_status write_title(struct gr_ledger *ledger) {
     char line[GR_LEDGER_LINE_BYTES];
+    ledger->title = (struct gr_ledger_title){.version = GR_LEDGER_VERSION};
     randombytes_buf(ledger->title.salt, sizeof ledger->title.salt);
-    gr_ledger_title_data(ledger->title.salt, data, ledger->title.data);
-    ledger->head = (struct gr_head){0};
-    const size_t n = gr_ledger_write_title(&ledger->title, &ledger->head, line);
+    ledger->first = (struct gr_head){0};
+    const size_t n = gr_ledger_write_title(&ledger->title, &ledger->first, line);
+    ledger->head = ledger->first;
     return append(ledger, line, n);
 }
 
-/* Of this table and not of another. */
-static gr_status check_data(const struct gr_ledger *ledger, const unsigned char *data) {
-    unsigned char digest[GR_DIGEST_BYTES];
-    gr_ledger_title_data(ledger->title.salt, data, digest);
-    if (memcmp(digest, ledger->title.data, sizeof digest) == 0) return GR_OK;
-    return gr_fail(GR_ERROR_POLICY,
-                   "%s: tells what was spent of another table; expected the rows that it was begun "
-                   "with, or, for a table of other people, another folder of the silo "
-                   "(silos[].directory)",
-                   gr_path_shown(ledger->path));
+/* A whole line that follows on the others, whose head is given. */
+static gr_status add_line(struct gr_ledger *ledger, const char *line, size_t n,
+                          const struct gr_head *head) {
+    gr_status status;
+    if ((size_t)ledger->end + n > BYTES_MAX)
+        return gr_fail(GR_ERROR_WRITE, "%s: is full, at %d bytes", gr_path_shown(ledger->path),
+                       (int)BYTES_MAX);
+    GR_TRY(append(ledger, line, n));
+    ledger->head = *head;
+    status = keep_head(ledger);
+    if (status != GR_OK) ledger->damaged = true;
+out:
+    return status;
 }
 
-gr_status gr_ledger_open(const char *directory, const unsigned char data[GR_DIGEST_BYTES],
+/* ---- the table ------------------------------------------------------------------------------ */
+
+static gr_status add_change(struct gr_ledger *ledger, enum gr_table_change change,
+                            const unsigned char rows[GR_DIGEST_BYTES],
+                            const unsigned char parts[GR_DIGEST_BYTES]) {
+    char line[GR_LEDGER_LINE_BYTES];
+    gr_status status;
+    GR_TRY(make_change_room(ledger));
+    struct gr_ledger_change *kept = &ledger->changes[ledger->n_changes];
+    *kept = (struct gr_ledger_change){.change = change, .head = ledger->head};
+    memcpy(kept->rows, rows, GR_DIGEST_BYTES);
+    memcpy(kept->parts, parts, GR_DIGEST_BYTES);
+    gr_clock_utc(kept->time);
+    const size_t n = gr_ledger_write_change(kept, &kept->head, line);
+    const struct gr_head head = kept->head;
+    GR_TRY(add_line(ledger, line, n, &head));
+    count_change(ledger);
+out:
+    return status;
+}
+
+/* The link behind all rows that the ledger is of, counted from 1; 0: the table does not begin with
+ * them. The usual one has no more, or a few. */
+static size_t known_links(const struct gr_ledger *ledger, const struct gr_ledger_table *table) {
+    const struct gr_ledger_change *last = &ledger->changes[ledger->n_changes - 1];
+    unsigned char digest[GR_DIGEST_BYTES];
+    size_t n = table->links;
+    for (; n > 0; n--) {
+        gr_ledger_salted(ledger->title.salt, table->chain[n - 1], GR_LINK_BYTES, digest);
+        if (memcmp(digest, last->rows, sizeof digest) == 0) break;
+    }
+    return n;
+}
+
+/* The digest is of no use to whoever has not the ledger, whose salt is in it. */
+static gr_status refuse_table(const struct gr_ledger *ledger,
+                              const unsigned char rows[GR_DIGEST_BYTES]) {
+    char digest[GR_DIGEST_HEX];
+    gr_digest_hex(rows, digest);
+    return gr_fail(GR_ERROR_POLICY,
+                   "%s: tells what was spent of another table, whose rows are not the first ones "
+                   "of this one; expected these, and new rows behind them. If both hold the same "
+                   "people, corrected or in another order, `granary privacy ledger %s --adopt %s` "
+                   "goes on with all that was spent; a table of other people needs another folder "
+                   "of the silo (silos[].directory)",
+                   gr_path_shown(ledger->path), gr_path_shown(ledger->path), digest);
+}
+
+/* Whether it is of this table, which may have grown. In version 1 the parts alone are known. */
+static gr_status check_table(struct gr_ledger *ledger, const struct gr_ledger_table *table) {
+    unsigned char rows[GR_DIGEST_BYTES], parts[GR_DIGEST_BYTES];
+    const unsigned char *salt = ledger->title.salt;
+    gr_ledger_salted(salt, table->chain[table->links - 1], GR_LINK_BYTES, rows);
+    gr_ledger_salted(salt, table->parts, GR_DIGEST_BYTES, parts);
+    if (ledger->n_changes == 0)
+        return ledger->title.version > 1 || memcmp(parts, ledger->title.parts, sizeof parts) == 0
+                   ? add_change(ledger, GR_TABLE_BEGUN, rows, parts)
+                   : refuse_table(ledger, rows);
+    const size_t known = known_links(ledger, table);
+    if (known == 0) return refuse_table(ledger, rows);
+    if (known < table->links) return add_change(ledger, GR_TABLE_GROWN, rows, parts);
+    if (memcmp(parts, ledger->changes[ledger->n_changes - 1].parts, sizeof parts) != 0)
+        return add_change(ledger, GR_TABLE_DEALT, rows, parts);
+    return GR_OK;
+}
+
+/* A line without its end goes. */
+static gr_status cut_off(const struct gr_ledger *ledger) {
+    if (ftruncate(ledger->fd, ledger->end) == 0) return GR_OK;
+    return gr_fail(GR_ERROR_WRITE, "%s: %s", gr_path_shown(ledger->path), strerror(errno));
+}
+
+/* To be written: locked, whole, and with its head. */
+static gr_status open_to_write(const char *path, bool make, struct gr_ledger **out) {
+    gr_status status;
+    struct gr_ledger *ledger = NULL;
+    bool has_head = false;
+    GR_TRY(start(path, &ledger));
+    if (!make) GR_TRY(check_there(ledger));
+    GR_TRY(lock(ledger));
+    GR_TRY(look_back(ledger, &has_head));
+    GR_TRY(cut_off(ledger));
+    if (ledger->end == 0) GR_TRY(write_title(ledger));
+    if (!has_head) GR_TRY(keep_head(ledger));
+    *out = ledger;
+    ledger = NULL;
+out:
+    gr_ledger_close(ledger);
+    return status;
+}
+
+gr_status gr_ledger_open(const char *directory, const struct gr_ledger_table *table,
                          struct gr_ledger **out) {
     gr_status status;
     struct gr_ledger *ledger = NULL;
     char *path = NULL;
-    bool has_head = false;
     *out = NULL;
     GR_TRY(gr_text_format(&path, "%s/privacy-ledger", directory));
-    GR_TRY(start(path, &ledger));
-    GR_TRY(lock(ledger));
-    GR_TRY(look_back(ledger, &has_head));
-    if (ftruncate(ledger->fd, ledger->end) != 0) {
-        status = gr_fail(GR_ERROR_WRITE, "%s: %s", gr_path_shown(path), strerror(errno));
-        goto out;
-    }
-    if (ledger->end == 0) GR_TRY(write_title(ledger, data));
-    GR_TRY(check_data(ledger, data));
-    if (!has_head) GR_TRY(keep_head(ledger));
+    GR_TRY(open_to_write(path, true, &ledger));
+    GR_TRY(check_table(ledger, table));
     *out = ledger;
     ledger = NULL;
 out:
@@ -306,21 +443,29 @@ out:
     return status;
 }
 
+gr_status gr_ledger_adopt(const char *path, const unsigned char rows[GR_DIGEST_BYTES]) {
+    static const unsigned char unknown[GR_DIGEST_BYTES];
+    struct gr_ledger *ledger = NULL;
+    char *file = NULL;
+    gr_status status;
+    GR_TRY(path_of(path, &file));
+    GR_TRY(open_to_write(file, false, &ledger));
+    status = add_change(ledger, GR_TABLE_ADOPTED, rows, unknown);
+out:
+    gr_ledger_close(ledger);
+    gr_free(file);
+    return status;
+}
+
 gr_status gr_ledger_read(const char *path, struct gr_ledger **out) {
     gr_status status;
     struct gr_ledger *ledger = NULL;
-    struct stat is;
     char *file = NULL;
     bool has_head;
     *out = NULL;
-    const bool folder = stat(path, &is) == 0 && S_ISDIR(is.st_mode);
-    GR_TRY(gr_text_format(&file, "%s%s", path, folder ? "/privacy-ledger" : ""));
+    GR_TRY(path_of(path, &file));
     GR_TRY(start(file, &ledger));
-    if (access(file, F_OK) != 0 && access(ledger->head_path, F_OK) != 0) {
-        status = gr_fail(GR_ERROR_USAGE, "%s: no privacy ledger, nor a trace of one",
-                         gr_path_shown(file));
-        goto out;
-    }
+    GR_TRY(check_there(ledger));
     GR_TRY(look_back(ledger, &has_head));
     *out = ledger;
     ledger = NULL;
@@ -354,6 +499,11 @@ static gr_status check_entry(const struct gr_ledger *ledger, const struct gr_led
                        "%s: what is about to leave is bound to the noise of an earlier release, "
                        "which was charged with another event: noise is not used twice",
                        gr_path_shown(ledger->path));
+    if (before && before < ledger->entries + ledger->of_other_rows)
+        return gr_fail(GR_ERROR_POLICY,
+                       "%s: what is about to leave is bound to the noise of an earlier release, "
+                       "of other rows: noise is not used twice",
+                       gr_path_shown(ledger->path));
     if (!gr_ledger_event_sound(&entry->event) || n == 0 || n == sizeof entry->run ||
         strspn(entry->run, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") < n)
         return gr_fail(GR_ERROR_INTERNAL,
@@ -374,33 +524,32 @@ gr_status gr_ledger_charge(struct gr_ledger *ledger, const struct gr_ledger_entr
     if (find(ledger, entry->binding)) return GR_OK;
     GR_TRY(make_room(ledger));
     struct gr_ledger_entry *kept = &ledger->entries[ledger->n];
-    struct gr_head head = ledger->head;
     *kept = *entry;
     gr_clock_utc(kept->time);
-    const size_t n = gr_ledger_write_entry(kept, &head, line);
-    if ((size_t)ledger->end + n > BYTES_MAX)
-        return gr_fail(GR_ERROR_WRITE, "%s: is full, at %d bytes", gr_path_shown(ledger->path),
-                       (int)BYTES_MAX);
-    GR_TRY(append(ledger, line, n));
-    ledger->head = head;
+    kept->head = ledger->head;
+    const size_t n = gr_ledger_write_entry(kept, &kept->head, line);
+    const struct gr_head head = kept->head;
+    GR_TRY(add_line(ledger, line, n, &head));
     ledger->n++;
-    status = keep_head(ledger);
-    if (status != GR_OK) ledger->damaged = true;
 out:
     return status;
 }
 
+static bool same_head(const struct gr_head *a, const struct gr_head *b) {
+    return a->n == b->n && strcmp(a->hash, b->hash) == 0;
+}
+
 gr_status gr_ledger_check(const struct gr_ledger *ledger, const struct gr_head *known) {
-    struct gr_head head = {0};
-    char line[GR_LEDGER_LINE_BYTES];
-    gr_ledger_write_title(&ledger->title, &head, line);
-    for (size_t i = 0; i < ledger->n && head.n < known->n; i++)
-        gr_ledger_write_entry(&ledger->entries[i], &head, line);
-    if (head.n == known->n && strcmp(head.hash, known->hash) == 0) return GR_OK;
+    bool found = same_head(&ledger->first, known);
+    for (size_t i = 0; i < ledger->n && !found; i++)
+        found = same_head(&ledger->entries[i].head, known);
+    for (size_t i = 0; i < ledger->n_changes && !found; i++)
+        found = same_head(&ledger->changes[i].head, known);
+    if (found) return GR_OK;
     return gr_fail(GR_ERROR_POLICY,
-                   "%s: has %zu entries, and is not the ledger of at least %" PRIu64
+                   "%s: has %" PRIu64 " lines, and is not the ledger of at least %" PRIu64
                    " that a run has noted: it is of an earlier time, or another one",
-                   gr_path_shown(ledger->path), ledger->n, known->n);
+                   gr_path_shown(ledger->path), ledger->head.n, known->n);
 }
 
 /* ---- what was spent ------------------------------------------------------------------------- */

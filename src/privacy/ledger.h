@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A silo's own record of what noised releases have told of its table: in its own folder, one for a
- * table, over all runs. An event is on disk before the release that it is of, so that no kill, no
- * restart and no full disk lets more leave than is noted. Lines are chained by digests, and a
- * second file says how far they go: a ledger that is missing, cut, reordered, changed or of another
- * table is refused. A folder that somebody has put back to an earlier state as a whole cannot be
- * told from a true one but by a head that was kept elsewhere (gr_ledger_check). Not collective.
+ * table, over all runs. The table is the same as long as the rows that it had are its first ones;
+ * rows may be added behind them, and all that was spent counts for these as well. An event is on
+ * disk before the release that it is of, so that no kill, no restart and no full disk lets more
+ * leave than is noted. Lines are chained by digests, and a second file says how far they go: a
+ * ledger that is missing, cut, reordered, changed or of another table is refused. A folder that
+ * somebody has put back to an earlier state as a whole cannot be told from a true one but by a head
+ * that was kept elsewhere (gr_ledger_check). Not collective.
  *
  * Interface: internal.
  */
@@ -22,6 +24,9 @@ enum gr_protected_unit { GR_UNIT_ROW, GR_UNIT_PERSON, GR_UNIT_SILO };
 enum gr_mechanism { GR_MECHANISM_GAUSSIAN, GR_MECHANISM_DISCRETE_GAUSSIAN };
 enum gr_correlation { GR_CORRELATION_NONE, GR_CORRELATION_BANDED, GR_CORRELATION_BLT };
 enum gr_noised_release { GR_NOISED_ROUND, GR_NOISED_STATISTICS, GR_NOISED_EVALUATION };
+/* What has become of the table: the ledger is of it from now on; rows were added; other ones of the
+ * same rows are held out; somebody has said that it holds the same people. */
+enum gr_table_change { GR_TABLE_BEGUN, GR_TABLE_GROWN, GR_TABLE_DEALT, GR_TABLE_ADOPTED };
 
 /* Not collective. A value's word in the ledger; "?" for one that is none. Static. */
 const char *gr_protected_unit_word(enum gr_protected_unit unit);
@@ -29,6 +34,7 @@ const char *gr_adjacency_word(enum gr_adjacency adjacency);
 const char *gr_mechanism_word(enum gr_mechanism mechanism);
 const char *gr_correlation_word(enum gr_correlation correlation);
 const char *gr_noised_release_word(enum gr_noised_release release);
+const char *gr_table_change_word(enum gr_table_change change);
 
 enum { GR_LEDGER_RUN_BYTES = 65, GR_LEDGER_KINDS_MAX = 64 };
 
@@ -46,20 +52,45 @@ struct gr_ledger_entry {
     /* What the bytes that leave follow from: model, roster, secret seed. The same binding is the
      * same bytes, which cost once. */
     unsigned char binding[GR_DIGEST_BYTES];
-    char time[32]; /* written by gr_ledger_charge: "2026-11-21T09:30:00Z" */
+    char time[32];       /* written by gr_ledger_charge: "2026-11-21T09:30:00Z" */
+    struct gr_head head; /* the ledger's behind it; written by gr_ledger_charge */
+};
+
+/* Which table the ledger is of from there on, by digests with its salt. */
+struct gr_ledger_change {
+    enum gr_table_change change;
+    unsigned char rows[GR_DIGEST_BYTES];  /* of all rows in their order */
+    unsigned char parts[GR_DIGEST_BYTES]; /* of how they are held out; 0: not known */
+    char time[32];
+    struct gr_head head;
+};
+
+enum { GR_LINK_BYTES = GR_DIGEST_BYTES / 2 };
+/* A table that is read. Borrowed. */
+struct gr_ledger_table {
+    const unsigned char (*chain)[GR_LINK_BYTES]; /* link i is of its first i rows, see gr_silo */
+    size_t links;                                /* at least 1, which is of no rows */
+    const unsigned char *parts;                  /* GR_DIGEST_BYTES: of how they are held out */
 };
 
 struct gr_ledger; /* opaque */
 
 /*
- * Not collective. Opens DIRECTORY/privacy-ledger for the table of that digest, and locks it against
- * other processes. It is made (0600), with DIRECTORY/privacy-ledger.head, where there is neither
- * of the two. Errors: GR_ERROR_POLICY: what is there is no whole ledger of this table, or was
- * written by a later version; GR_ERROR_WRITE: the folder cannot be written to, or another process
- * has the ledger. *out: the caller's, for gr_ledger_close.
+ * Not collective. Opens DIRECTORY/privacy-ledger for the table, and locks it
+ * against other processes. It is made (0600), with DIRECTORY/privacy-ledger.head, where there is
+ * neither of the two. A table that has grown is noted, and on disk, before this returns. Errors:
+ * GR_ERROR_POLICY: what is there is no whole ledger, or is of another table, or was written by a
+ * later version; GR_ERROR_WRITE: the folder cannot be written to, or another process has the
+ * ledger. *out: the caller's, for gr_ledger_close.
  */
-gr_status gr_ledger_open(const char *directory, const unsigned char data[GR_DIGEST_BYTES],
+gr_status gr_ledger_open(const char *directory, const struct gr_ledger_table *table,
                          struct gr_ledger **out) GR_CHECKED;
+/*
+ * Not collective. The ledger at path, or in that folder, is from now on of the table whose digest a
+ * refusal of gr_ledger_open has told, and all that was spent counts for all of its rows. Errors: as
+ * of gr_ledger_open; GR_ERROR_USAGE as below.
+ */
+gr_status gr_ledger_adopt(const char *path, const unsigned char rows[GR_DIGEST_BYTES]) GR_CHECKED;
 /*
  * Not collective. As gr_ledger_open, of whatever table, to be read: nothing is locked or written,
  * and there has to be a ledger; it may be in use. path: the ledger or its folder. Errors:
@@ -72,13 +103,14 @@ void gr_ledger_close(struct gr_ledger *ledger);
 /*
  * Not collective. Charges a release before it leaves, and returns once that is on disk. A binding
  * that is there already costs nothing more. Errors: GR_ERROR_WRITE: nothing may leave, nor be
- * charged any more; GR_ERROR_POLICY: that binding was charged with another event;
- * GR_ERROR_INTERNAL: a value that no accountant takes.
+ * charged any more; GR_ERROR_POLICY: that binding was charged with another event,
+ * or of other rows; GR_ERROR_INTERNAL: a value that no accountant takes.
  */
 gr_status gr_ledger_charge(struct gr_ledger *ledger,
                            const struct gr_ledger_entry *entry) GR_CHECKED;
 
-/* Not collective. Entries, and the digest of the last line: what a run keeps elsewhere. */
+/* Not collective. Lines behind the first, and the digest of the last line: what a run keeps
+ * elsewhere. */
 struct gr_head gr_ledger_head(const struct gr_ledger *ledger);
 /*
  * Not collective. Whether the ledger goes on from a head that was kept elsewhere. Errors:
@@ -88,6 +120,8 @@ gr_status gr_ledger_check(const struct gr_ledger *ledger, const struct gr_head *
 
 /* Not collective. All entries in their order; *n of them. Borrowed until the next charge. */
 const struct gr_ledger_entry *gr_ledger_entries(const struct gr_ledger *ledger, size_t *n);
+/* Not collective. The same of changes of the table. */
+const struct gr_ledger_change *gr_ledger_changes(const struct gr_ledger *ledger, size_t *n);
 
 /*
  * Not collective. All that was spent, as events about one unit and adjacency, for

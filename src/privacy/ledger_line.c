@@ -11,6 +11,7 @@ static const char *const adjacencies[] = {"add_remove", "zero_out", "replace"};
 static const char *const mechanisms[] = {"gaussian", "discrete_gaussian"};
 static const char *const correlations[] = {"none", "banded", "blt"};
 static const char *const releases[] = {"round", "statistics", "evaluation"};
+static const char *const changes[] = {"begun", "grown", "dealt", "adopted"};
 
 #define COUNT(array)           (sizeof(array) / sizeof *(array))
 #define WORD_OF(array, number) ((size_t)(number) < COUNT(array) ? (array)[number] : "?")
@@ -35,6 +36,10 @@ const char *gr_noised_release_word(enum gr_noised_release release) {
     return WORD_OF(releases, release);
 }
 
+const char *gr_table_change_word(enum gr_table_change change) {
+    return WORD_OF(changes, change);
+}
+
 /* A word's number; n, which is none of them, where it is not among the n. */
 static unsigned number_of(const char *word, const char *const *words, size_t n) {
     unsigned i = 0;
@@ -52,13 +57,12 @@ bool gr_ledger_event_sound(const struct gr_privacy_event *event) {
 
 /* ---- the chain ------------------------------------------------------------------------------ */
 
-void gr_ledger_title_data(const unsigned char salt[GR_DIGEST_BYTES],
-                          const unsigned char data[GR_DIGEST_BYTES],
-                          unsigned char out[GR_DIGEST_BYTES]) {
+void gr_ledger_salted(const unsigned char salt[GR_DIGEST_BYTES], const void *bytes, size_t n,
+                      unsigned char out[GR_DIGEST_BYTES]) {
     struct gr_digest digest;
     gr_digest_start(&digest);
     gr_digest_add(&digest, salt, GR_DIGEST_BYTES);
-    gr_digest_add(&digest, data, GR_DIGEST_BYTES);
+    gr_digest_add(&digest, bytes, n);
     gr_digest_finish(&digest, out);
 }
 
@@ -77,13 +81,27 @@ static size_t end_line(struct gr_head *head, char *line, size_t n) {
 
 size_t gr_ledger_write_title(const struct gr_ledger_title *title, struct gr_head *head,
                              char out[GR_LEDGER_LINE_BYTES]) {
-    char salt[GR_DIGEST_HEX], data[GR_DIGEST_HEX];
+    char salt[GR_DIGEST_HEX], parts[GR_DIGEST_HEX];
     gr_digest_hex(title->salt, salt);
-    gr_digest_hex(title->data, data);
-    const int n = snprintf(out, GR_LEDGER_LINE_BYTES,
-                           "{\"format\":\"granary-privacy-ledger\",\"version\":%d,\"salt\":\"%s\","
-                           "\"data\":\"%s\"",
-                           (int)GR_LEDGER_VERSION, salt, data);
+    gr_digest_hex(title->parts, parts);
+    int n = snprintf(out, GR_LEDGER_LINE_BYTES,
+                     "{\"format\":\"granary-privacy-ledger\",\"version\":%d,\"salt\":\"%s\"",
+                     title->version, salt);
+    if (title->version == 1)
+        n += snprintf(out + n, GR_LEDGER_LINE_BYTES - (size_t)n, ",\"data\":\"%s\"", parts);
+    return end_line(head, out, (size_t)n);
+}
+
+size_t gr_ledger_write_change(const struct gr_ledger_change *change, struct gr_head *head,
+                              char out[GR_LEDGER_LINE_BYTES]) {
+    char rows[GR_DIGEST_HEX], parts[GR_DIGEST_HEX];
+    gr_digest_hex(change->rows, rows);
+    gr_digest_hex(change->parts, parts);
+    const int n =
+        snprintf(out, GR_LEDGER_LINE_BYTES,
+                 "{\"line\":%" PRIu64 ",\"time\":\"%.31s\",\"table\":\"%s\","
+                 "\"rows\":\"%s\",\"parts\":\"%s\"",
+                 ++head->n, change->time, gr_table_change_word(change->change), rows, parts);
     return end_line(head, out, (size_t)n);
 }
 
@@ -109,23 +127,31 @@ size_t gr_ledger_write_entry(const struct gr_ledger_entry *entry, struct gr_head
 
 gr_status gr_ledger_read_title(const char *line, size_t n, struct gr_head *head,
                                struct gr_ledger_title *out) {
-    char salt[GR_DIGEST_HEX] = "", data[GR_DIGEST_HEX] = "", again[GR_LEDGER_LINE_BYTES];
+    char salt[GR_DIGEST_HEX] = "", parts[GR_DIGEST_HEX] = "", again[GR_LEDGER_LINE_BYTES];
     int version = 0;
+    *out = (struct gr_ledger_title){0};
     const int found = sscanf(line,
                              "{\"format\":\"granary-privacy-ledger\",\"version\":%9d,\"salt\":\""
                              "%64[0-9a-f]\",\"data\":\"%64[0-9a-f]\"",
-                             &version, salt, data);
+                             &version, salt, parts);
+    out->version = version;
     if (found >= 1 && version > GR_LEDGER_VERSION)
         return gr_fail(GR_ERROR_POLICY,
                        "a ledger of version %d, which a later granary has written; this one reads "
-                       "version %d",
+                       "versions up to %d",
                        version, (int)GR_LEDGER_VERSION);
     *head = (struct gr_head){0};
-    if (found != 3 || !gr_digest_from_hex(salt, out->salt) ||
-        !gr_digest_from_hex(data, out->data) || gr_ledger_write_title(out, head, again) != n ||
-        memcmp(line, again, n) != 0)
+    if (found < 2 || version < 1 || !gr_digest_from_hex(salt, out->salt) ||
+        (version == 1 && !gr_digest_from_hex(parts, out->parts)) ||
+        gr_ledger_write_title(out, head, again) != n || memcmp(line, again, n) != 0)
         return gr_fail(GR_ERROR_POLICY, "not the first line of a privacy ledger, or changed");
     return GR_OK;
+}
+
+static gr_status refuse_line(void) {
+    return gr_fail(GR_ERROR_POLICY,
+                   "not an entry that follows on the line before: it was changed, moved or taken "
+                   "from elsewhere");
 }
 
 gr_status gr_ledger_read_entry(const char *line, size_t n, struct gr_head *head,
@@ -154,8 +180,30 @@ gr_status gr_ledger_read_entry(const char *line, size_t n, struct gr_head *head,
     if (found != 15 || !gr_digest_from_hex(binding, out->binding) ||
         !gr_ledger_event_sound(event) || number != head->n + 1 ||
         gr_ledger_write_entry(out, head, again) != n || memcmp(line, again, n) != 0)
-        return gr_fail(GR_ERROR_POLICY,
-                       "not an entry that follows on the line before: it was changed, moved or "
-                       "taken from elsewhere");
+        return refuse_line();
+    out->head = *head;
+    return GR_OK;
+}
+
+bool gr_ledger_is_change(const char *line) {
+    return strncmp(line, "{\"line\":", 8) == 0;
+}
+
+gr_status gr_ledger_read_change(const char *line, size_t n, struct gr_head *head,
+                                struct gr_ledger_change *out) {
+    char change[16] = "", rows[GR_DIGEST_HEX] = "", parts[GR_DIGEST_HEX] = "",
+         again[GR_LEDGER_LINE_BYTES];
+    uint64_t number = 0;
+    *out = (struct gr_ledger_change){0};
+    const int found = sscanf(line,
+                             "{\"line\":%" SCNu64 ",\"time\":\"%31[0-9TZ:-]\",\"table\":\""
+                             "%15[a-z]\",\"rows\":\"%64[0-9a-f]\",\"parts\":\"%64[0-9a-f]\"",
+                             &number, out->time, change, rows, parts);
+    out->change = (enum gr_table_change)number_of(change, changes, COUNT(changes));
+    if (found != 5 || !gr_digest_from_hex(rows, out->rows) ||
+        !gr_digest_from_hex(parts, out->parts) || number != head->n + 1 ||
+        gr_ledger_write_change(out, head, again) != n || memcmp(line, again, n) != 0)
+        return refuse_line();
+    out->head = *head;
     return GR_OK;
 }

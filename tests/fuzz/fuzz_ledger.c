@@ -70,6 +70,15 @@ static void check_entries(const struct gr_ledger *ledger) {
         INSIST(length < sizeof line && strlen(line) == length);
         INSIST(gr_ledger_read_entry(line, length, &again, &entry) == GR_OK);
     }
+    const struct gr_ledger_change *changes = gr_ledger_changes(ledger, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct gr_head before = {.n = i}, again = before;
+        struct gr_ledger_change change;
+        char line[GR_LEDGER_LINE_BYTES];
+        const size_t length = gr_ledger_write_change(&changes[i], &before, line);
+        INSIST(length < sizeof line && strlen(line) == length && gr_ledger_is_change(line));
+        INSIST(gr_ledger_read_change(line, length, &again, &change) == GR_OK);
+    }
     for (int unit = GR_UNIT_ROW; unit <= GR_UNIT_SILO; unit++) {
         const gr_status status = gr_ledger_history(ledger, (enum gr_protected_unit)unit,
                                                    GR_ADJACENCY_ZERO_OUT, events, &history);

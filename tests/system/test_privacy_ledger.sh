@@ -64,18 +64,29 @@ broken() {
     cp -r "$SCRATCH/whole" "$folder"
 }
 rm "$folder/privacy-ledger"
-broken "without its ledger" "missing or empty, expected the 4 entries"
+broken "without its ledger" "missing or empty, expected the 4 lines"
 rm "$folder/privacy-ledger.head"
 broken "without its head" "its head is missing"
 sed -i '$d' "$folder/privacy-ledger"
-broken "the last entry taken off" "was cut, expected the 4 entries"
+broken "the last entry taken off" "was cut, expected the 4 lines"
 sed -i 2d "$folder/privacy-ledger"
 broken "an entry taken out" "privacy-ledger:2: not an entry that follows"
 sed -i '2s/"count":40/"count":4/' "$folder/privacy-ledger"
 broken "a smaller count" "privacy-ledger:2: not an entry that follows"
-sed -i '1s/"version":1/"version":2/' "$folder/privacy-ledger"
-broken "of a later version" "a ledger of version 2, which a later granary has written"
+sed -i '1s/"version":1/"version":3/' "$folder/privacy-ledger"
+broken "of a later version" "a ledger of version 3, which a later granary has written"
 check "whole again" ledger 0
+# A table that somebody adopts: the ledger goes on with what was spent.
+digest=$(printf '%064x' 77)
+check "adopt" ledger 0 --adopt "$digest"
+check "says what it did" prints "all that was spent counts for all of its rows"
+check "the ledger is whole" ledger 0 --json
+check "with what was spent" near "$(field epsilon_upper)" "$("$GRANARY" privacy epsilon --noise-multiplier 1.5 --sampling 0.03125 --steps 120 --before 4,1,1 --adjacency zero_out --delta 1e-5 --json | sed -n 's/.*"epsilon_upper": \([^,]*\),*/\1/p')"
+check "and tells of the table" prints '"table": "adopted"'
+check "in words too" eval 'ledger 0 && prints "table adopted: the ledger is of another table, for which all of the above counts"'
+for value in x "$digest"0 "${digest%?}" ''; do check "adopt '$value'" ledger 64 --adopt "$value"; done
+check "adopt with more" ledger 64 --adopt "$digest" --json
+check "adopt what is not there" exits 64 "$GRANARY" privacy ledger "$SCRATCH" --adopt "$digest"
 check "no ledger" exits 64 "$GRANARY" privacy ledger "$SCRATCH"
 check "says so" says "no privacy ledger, nor a trace of one"
 check "no path" exits 64 "$GRANARY" privacy ledger

@@ -68,7 +68,7 @@ check "for its ledger" grep -q 'silos\[[0-9]\].directory: is required with priva
 on_one() { mpirun $MPIRUN_FLAGS -n 1 "$GRANARY" train run.yaml --run killed --quiet --set run.rounds=60 --set train.steps=400 --set checkpoint.every=20 --set privacy.budget.epsilon=0 "$@"; }
 before=$(entries own3)
 on_one >/dev/null 2>&1 </dev/null &
-check "30 rounds are trained" wait_lines own3/privacy-ledger $((before + 31))
+check "30 rounds are trained" wait_lines own3/privacy-ledger $((before + 32))
 signal_ours KILL
 wait 2>/dev/null
 check "a run that was killed goes on" exits 0 on_ranks 1 train run.yaml --run killed --resume --quiet --set run.rounds=60 --set train.steps=400 --set checkpoint.every=20 --set privacy.budget.epsilon=0

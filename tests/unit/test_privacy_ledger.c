@@ -13,18 +13,27 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-static const unsigned char table[GR_DIGEST_BYTES] = "a table",
-                           other_table[GR_DIGEST_BYTES] = "another table";
+/* Links of rows: of a table, of one that differs from its third row on, and two ways to hold rows
+ * out. */
+static const unsigned char chain[][GR_LINK_BYTES] = {"a", "ab", "abc", "abcd", "abcde"},
+                           other_chain[][GR_LINK_BYTES] = {"a", "ab", "abx", "abxd", "abxde"},
+                           parts[GR_DIGEST_BYTES] = "one way", other_parts[GR_DIGEST_BYTES] = "two";
+static const struct gr_ledger_table table = {chain, 3, parts},
+                                    other_table = {other_chain, 3, parts};
+
+static struct gr_ledger *opened_for(const struct gr_ledger_table *of) {
+    struct gr_ledger *ledger = NULL;
+    MUST(gr_ledger_open(scratch, of, &ledger));
+    return ledger;
+}
 
 static struct gr_ledger *opened(void) {
-    struct gr_ledger *ledger = NULL;
-    MUST(gr_ledger_open(scratch, table, &ledger));
-    return ledger;
+    return opened_for(&table);
 }
 
 static void expect_refusal(const char *words) {
     struct gr_ledger *ledger = NULL;
-    const gr_status status = gr_ledger_open(scratch, table, &ledger);
+    const gr_status status = gr_ledger_open(scratch, &table, &ledger);
     ck_assert_msg(status == GR_ERROR_POLICY, "%d instead of 77: %s", status, gr_message());
     ck_assert_msg(strstr(gr_message(), words), "%s", gr_message());
     ck_assert_int_eq(gr_ledger_read(scratch, &ledger), GR_ERROR_POLICY);
@@ -223,6 +232,180 @@ START_TEST(more_kinds_than_there_is_room_for) {
 }
 END_TEST
 
+/* ---- the table ------------------------------------------------------------------------------ */
+
+static size_t changes(const struct gr_ledger *ledger, enum gr_table_change *last) {
+    size_t n;
+    const struct gr_ledger_change *change = gr_ledger_changes(ledger, &n);
+    ck_assert_uint_gt(n, 0);
+    *last = change[n - 1].change;
+    return n;
+}
+
+/* Opens it for a table, charges a round, and says how many changes it then knows. */
+static size_t go_on(const struct gr_ledger_table *of, uint32_t round, enum gr_table_change *last) {
+    struct gr_ledger *ledger = opened_for(of);
+    charge(ledger, round);
+    ck_assert_uint_eq(count(ledger), round);
+    const size_t n = changes(ledger, last);
+    gr_ledger_close(ledger);
+    return n;
+}
+
+/* Rows behind those that were there leave it the same table; all that was spent stays. */
+START_TEST(a_table_that_grows) {
+    enum gr_table_change last;
+    const struct gr_ledger_table more = {chain, 4, parts}, most = {chain, 5, other_parts},
+                                 otherwise = {chain, 5, parts};
+    ck_assert_uint_eq(go_on(&table, 1, &last), 1);
+    ck_assert_int_eq(last, GR_TABLE_BEGUN);
+    ck_assert_uint_eq(go_on(&table, 2, &last), 1);
+    ck_assert_uint_eq(go_on(&more, 3, &last), 2);
+    ck_assert_int_eq(last, GR_TABLE_GROWN);
+    ck_assert_uint_eq(go_on(&most, 4, &last), 3);
+    ck_assert_uint_eq(go_on(&otherwise, 5, &last), 4);
+    ck_assert_int_eq(last, GR_TABLE_DEALT);
+    ck_assert_uint_eq(go_on(&otherwise, 6, &last), 4);
+    /* Rows that were taken off are not where the ledger knows them. */
+    struct gr_ledger *ledger = NULL;
+    ck_assert_int_eq(gr_ledger_open(scratch, &table, &ledger), GR_ERROR_POLICY);
+}
+END_TEST
+
+/* It has spent as well, and may have rows later; what was there then does not go again. */
+START_TEST(a_table_without_rows) {
+    enum gr_table_change last;
+    const struct gr_ledger_table none = {chain, 1, parts};
+    struct gr_ledger *ledger = NULL;
+    ck_assert_uint_eq(go_on(&none, 1, &last), 1);
+    ck_assert_uint_eq(go_on(&none, 2, &last), 1);
+    ck_assert_uint_eq(go_on(&table, 3, &last), 2);
+    ck_assert_int_eq(last, GR_TABLE_GROWN);
+    ck_assert_int_eq(gr_ledger_open(scratch, &none, &ledger), GR_ERROR_POLICY);
+}
+END_TEST
+
+/* The digest that a refusal tells, behind "--adopt ". */
+static void told_digest(unsigned char out[GR_DIGEST_BYTES]) {
+    char hex[GR_DIGEST_HEX] = "";
+    const char *at = strstr(gr_message(), "--adopt ");
+    ck_assert_ptr_nonnull(at);
+    memcpy(hex, at + strlen("--adopt "), GR_DIGEST_HEX - 1);
+    ck_assert(gr_digest_from_hex(hex, out));
+}
+
+/* Another table is refused until somebody says that it is of the same people, and then it starts
+ * with what was spent; of the one that was there before the same holds. */
+START_TEST(a_table_that_is_adopted) {
+    enum gr_table_change last;
+    unsigned char digest[GR_DIGEST_BYTES], wrong[GR_DIGEST_BYTES] = "wrong";
+    struct gr_ledger *ledger = NULL;
+    make_ledger(2);
+    ck_assert_int_eq(gr_ledger_open(scratch, &other_table, &ledger), GR_ERROR_POLICY);
+    told_digest(digest);
+    MUST(gr_ledger_adopt(scratch, wrong));
+    ck_assert_int_eq(gr_ledger_open(scratch, &other_table, &ledger), GR_ERROR_POLICY);
+    MUST(gr_ledger_adopt(in_scratch("privacy-ledger"), digest));
+    ck_assert_uint_eq(go_on(&other_table, 3, &last), 4); /* how it is dealt was not known */
+    ck_assert_int_eq(last, GR_TABLE_DEALT);
+    ck_assert_int_eq(gr_ledger_open(scratch, &table, &ledger), GR_ERROR_POLICY);
+    MUST(gr_ledger_read(scratch, &ledger));
+    ck_assert_uint_eq(count(ledger), 3);
+    gr_ledger_close(ledger);
+    ck_assert_int_eq(gr_ledger_adopt(in_scratch("nowhere"), digest), GR_ERROR_USAGE);
+    ledger = opened_for(&other_table);
+    ck_assert_int_eq(gr_ledger_adopt(scratch, digest), GR_ERROR_WRITE); /* it is in use */
+    gr_ledger_close(ledger);
+    ck_assert_int_eq(truncate(in_scratch("privacy-ledger"), 300), 0);
+    ck_assert_int_eq(gr_ledger_adopt(scratch, digest), GR_ERROR_POLICY);
+}
+END_TEST
+
+/* With other rows the same secret gives other bytes and the same noise. */
+START_TEST(noise_of_other_rows_is_not_used_again) {
+    const struct gr_ledger_table more = {chain, 4, parts}, dealt = {chain, 3, other_parts};
+    const struct gr_ledger_table *const of[] = {&more, &dealt};
+    for (size_t i = 0; i < 2; i++) {
+        remove(in_scratch("privacy-ledger"));
+        remove(in_scratch("privacy-ledger.head"));
+        make_ledger(2);
+        struct gr_ledger *ledger = opened();
+        charge(ledger, 2); /* of the same rows it is the same */
+        gr_ledger_close(ledger);
+        ledger = opened_for(of[i]);
+        const struct gr_ledger_entry entry = of_round(2);
+        ck_assert_int_eq(gr_ledger_charge(ledger, &entry), GR_ERROR_POLICY);
+        ck_assert_ptr_nonnull(strstr(gr_message(), "of other rows: noise is not used twice"));
+        charge(ledger, 3);
+        charge(ledger, 3);
+        ck_assert_uint_eq(count(ledger), 3);
+        gr_ledger_close(ledger);
+    }
+}
+END_TEST
+
+/* A line and its hash behind those before. */
+static void add_line(const char *text, uint64_t n, struct gr_head *head) {
+    struct gr_digest digest;
+    unsigned char out[GR_DIGEST_BYTES];
+    gr_digest_start(&digest);
+    gr_digest_add(&digest, head->hash, strlen(head->hash));
+    gr_digest_add(&digest, text, strlen(text));
+    gr_digest_finish(&digest, out);
+    gr_digest_hex(out, head->hash);
+    FILE *file = fopen(in_scratch("privacy-ledger"), n == 0 ? "w" : "a");
+    fprintf(file, "%s,\"hash\":\"%s\"}\n", text, head->hash);
+    fclose(file);
+    file = fopen(in_scratch("privacy-ledger.head"), "w");
+    fprintf(file, "granary-privacy-ledger-head 1 %llu %s\n", (unsigned long long)n, head->hash);
+    fclose(file);
+}
+
+static void make_first_version(void) {
+    static const char entry[] =
+        "{\"entry\":1,\"time\":\"2026-11-21T09:30:00Z\",\"run\":\"0a1b\",\"release\":\"round\","
+        "\"round\":1,\"unit\":\"row\",\"adjacency\":\"add_remove\",\"mechanism\":\"gaussian\","
+        "\"noise_multiplier\":1.5,\"sampling\":1,\"count\":1,\"delta_added\":0,\"correlation\":"
+        "\"none\",\"bands\":0,\"binding\":"
+        "\"0000000000000000000000000000000000000000000000000000000000000001\"";
+    const unsigned char salt[GR_DIGEST_BYTES] = "salt";
+    unsigned char salted[2 * GR_DIGEST_BYTES], data[GR_DIGEST_BYTES];
+    char salt_hex[GR_DIGEST_HEX], data_hex[GR_DIGEST_HEX], *title = NULL;
+    struct gr_head head = {0};
+    memcpy(salted, salt, sizeof salt);
+    memcpy(salted + sizeof salt, parts, sizeof parts);
+    gr_digest_of(salted, sizeof salted, data);
+    gr_digest_hex(salt, salt_hex);
+    gr_digest_hex(data, data_hex);
+    MUST(gr_text_format(&title,
+                        "{\"format\":\"granary-privacy-ledger\",\"version\":1,\"salt\":\"%s\","
+                        "\"data\":\"%s\"",
+                        salt_hex, data_hex));
+    add_line(title, 0, &head);
+    add_line(entry, 1, &head);
+    gr_free(title);
+}
+
+/* A ledger of the first version knows its table with all of its parts, and from then on by rows. */
+START_TEST(a_ledger_of_the_first_version) {
+    enum gr_table_change last;
+    unsigned char digest[GR_DIGEST_BYTES];
+    const struct gr_ledger_table more = {chain, 4, parts}, dealt = {chain, 3, other_parts};
+    struct gr_ledger *ledger = NULL;
+    make_first_version();
+    ck_assert_int_eq(gr_ledger_open(scratch, &dealt, &ledger), GR_ERROR_POLICY);
+    ck_assert_uint_eq(go_on(&table, 2, &last), 1);
+    ck_assert_int_eq(last, GR_TABLE_BEGUN);
+    ck_assert_uint_eq(go_on(&more, 3, &last), 2);
+    ck_assert_uint_eq(go_on(&more, 4, &last), 2);
+    make_first_version();
+    ck_assert_int_eq(gr_ledger_open(scratch, &dealt, &ledger), GR_ERROR_POLICY);
+    told_digest(digest);
+    MUST(gr_ledger_adopt(scratch, digest));
+    ck_assert_uint_eq(go_on(&dealt, 2, &last), 2);
+}
+END_TEST
+
 /* ---- damage --------------------------------------------------------------------------------- */
 
 /* The two files as they are, and put back. */
@@ -299,7 +482,7 @@ END_TEST
 static void reorder(const struct files *files, int from, int to) {
     char text[8192];
     size_t n = 0;
-    for (int line = 0; line < 5; line++) {
+    for (int line = 0; line < 6; line++) {
         const int taken = line == from ? to : line == to ? from : line;
         if (from == to && line == from) continue;
         const size_t start = line_start(files, taken), end = line_start(files, taken + 1);
@@ -313,16 +496,16 @@ static void reorder(const struct files *files, int from, int to) {
 START_TEST(lines_keep_their_places) {
     make_ledger(4);
     struct files files = keep_files();
-    for (int from = 0; from < 5; from++)
-        for (int to = from; to < 5; to++) {
+    for (int from = 0; from < 6; from++)
+        for (int to = from; to < 6; to++) {
             reorder(&files, from, to);
             expect_refusal("privacy-ledger");
         }
     put_back(&files);
     FILE *file = fopen(in_scratch("privacy-ledger"), "a"); /* the last one twice */
-    fwrite(files.ledger + line_start(&files, 4), 1, files.n - line_start(&files, 4), file);
+    fwrite(files.ledger + line_start(&files, 5), 1, files.n - line_start(&files, 5), file);
     fclose(file);
-    expect_refusal("privacy-ledger:6: ");
+    expect_refusal("privacy-ledger:7: ");
     free_files(&files);
 }
 END_TEST
@@ -339,7 +522,7 @@ START_TEST(another_ledger) {
     expect_refusal("does not agree with its head");
     put_back(&one);
     struct gr_ledger *ledger = NULL;
-    ck_assert_int_eq(gr_ledger_open(scratch, other_table, &ledger), GR_ERROR_POLICY);
+    ck_assert_int_eq(gr_ledger_open(scratch, &other_table, &ledger), GR_ERROR_POLICY);
     ck_assert_ptr_nonnull(strstr(gr_message(), "of another table"));
     ck_assert_ptr_null(ledger);
     gr_ledger_close(opened());
@@ -355,7 +538,7 @@ START_TEST(a_file_that_is_missing) {
     expect_refusal("its head is missing");
     put_back(&files);
     remove(in_scratch("privacy-ledger"));
-    expect_refusal("missing or empty, expected the 2 entries");
+    expect_refusal("missing or empty, expected the 3 lines");
     expect_refusal("missing or empty"); /* also when it was tried before */
     put_back(&files);
     gr_ledger_close(opened());
@@ -380,7 +563,7 @@ START_TEST(what_a_kill_leaves) {
     ck_assert_str_eq(head, three.head); /* the head has come up */
     gr_free(head);
     spill(in_scratch("privacy-ledger.head"), one.head, one.n_head);
-    ck_assert_int_eq(gr_ledger_open(scratch, table, &ledger), GR_ERROR_POLICY);
+    ck_assert_int_eq(gr_ledger_open(scratch, &table, &ledger), GR_ERROR_POLICY);
     for (size_t n = two.n; n < three.n; n += 13) {
         put_back(&two);
         spill(in_scratch("privacy-ledger"), three.ledger, n);
@@ -392,7 +575,7 @@ START_TEST(what_a_kill_leaves) {
         ck_assert_uint_eq(count(ledger), 3);
         gr_ledger_close(ledger);
     }
-    for (size_t n = 0; n <= line_start(&one, 1); n += 7) {
+    for (size_t n = 0; n <= line_start(&one, 2); n += 7) {
         remove(in_scratch("privacy-ledger.head"));
         spill(in_scratch("privacy-ledger"), one.ledger, n);
         make_ledger(1);
@@ -404,10 +587,10 @@ START_TEST(what_a_kill_leaves) {
 END_TEST
 
 START_TEST(a_later_version) {
-    static const char title[] = "{\"format\":\"granary-privacy-ledger\",\"version\":2,\"x\":1}\n",
+    static const char title[] = "{\"format\":\"granary-privacy-ledger\",\"version\":3,\"x\":1}\n",
                       head[] = "granary-privacy-ledger-head 7 what may be\n";
     spill(in_scratch("privacy-ledger"), title, sizeof title - 1);
-    expect_refusal("a ledger of version 2, which a later granary has written");
+    expect_refusal("a ledger of version 3, which a later granary has written");
     spill(in_scratch("privacy-ledger.head"), head, sizeof head - 1);
     expect_refusal("of version 7, which a later granary has written");
 }
@@ -428,8 +611,7 @@ START_TEST(a_head_that_was_kept_elsewhere) {
     ledger = opened();
     MUST(gr_ledger_check(ledger, &then));
     ck_assert_int_eq(gr_ledger_check(ledger, &now), GR_ERROR_POLICY);
-    ck_assert_ptr_nonnull(
-        strstr(gr_message(), "has 2 entries, and is not the ledger of at least 3"));
+    ck_assert_ptr_nonnull(strstr(gr_message(), "has 3 lines, and is not the ledger of at least 4"));
     charge(ledger, 4);
     ck_assert_int_eq(gr_ledger_check(ledger, &now), GR_ERROR_POLICY);
     gr_ledger_close(ledger);
@@ -447,14 +629,14 @@ START_TEST(only_the_owner_reads_it_and_one_process_has_it) {
     ck_assert_int_eq(is.st_mode & 0777, 0600);
     ck_assert_int_eq(stat(in_scratch("privacy-ledger.head"), &is), 0);
     ck_assert_int_eq(is.st_mode & 077, 0);
-    ck_assert_int_eq(gr_ledger_open(scratch, table, &second), GR_ERROR_WRITE);
+    ck_assert_int_eq(gr_ledger_open(scratch, &table, &second), GR_ERROR_WRITE);
     ck_assert_ptr_nonnull(strstr(gr_message(), "has it"));
     gr_ledger_close(ledger);
-    ck_assert_int_eq(gr_ledger_open(in_scratch("nowhere"), table, &second), GR_ERROR_WRITE);
+    ck_assert_int_eq(gr_ledger_open(in_scratch("nowhere"), &table, &second), GR_ERROR_WRITE);
     ck_assert_int_eq(gr_ledger_read(in_scratch("nowhere"), &second), GR_ERROR_USAGE);
     ck_assert_int_eq(rename(in_scratch("privacy-ledger"), in_scratch("moved")), 0);
     ck_assert_int_eq(symlink("moved", in_scratch("privacy-ledger")), 0);
-    ck_assert_int_eq(gr_ledger_open(scratch, table, &second), GR_ERROR_WRITE);
+    ck_assert_int_eq(gr_ledger_open(scratch, &table, &second), GR_ERROR_WRITE);
     ck_assert_ptr_nonnull(strstr(gr_message(), "a symbolic link, expected the file itself"));
 }
 END_TEST
@@ -483,11 +665,13 @@ END_TEST
 START_TEST(a_full_disk) {
     struct gr_ledger *ledger = opened();
     struct rlimit limit = {0};
+    struct stat is;
     charge(ledger, 1);
     signal(SIGXFSZ, SIG_IGN);
     ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
     const rlim_t before = limit.rlim_cur;
-    limit.rlim_cur = 900; /* bytes: in the midst of the second entry */
+    ck_assert_int_eq(stat(in_scratch("privacy-ledger"), &is), 0);
+    limit.rlim_cur = (rlim_t)is.st_size + 100; /* in the midst of the second entry */
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     const struct gr_ledger_entry entry = of_round(2);
     ck_assert_int_eq(gr_ledger_charge(ledger, &entry), GR_ERROR_WRITE);
@@ -540,7 +724,7 @@ END_TEST
  * the same bytes once more. */
 static void live(volatile uint32_t *n) {
     struct gr_ledger *ledger = NULL;
-    if (gr_ledger_open(scratch, table, &ledger) != GR_OK) _exit(1);
+    if (gr_ledger_open(scratch, &table, &ledger) != GR_OK) _exit(1);
     for (;;) {
         const struct gr_ledger_entry entry = of_round(1 + *n);
         if (gr_ledger_charge(ledger, &entry) != GR_OK) _exit(2);
@@ -584,7 +768,9 @@ END_TEST
 
 RUN_TESTS("the privacy ledger", entries_outlive_a_restart, a_binding_is_charged_once,
           no_event_without_a_price, events_of_one_kind_are_one, a_finer_unit_after_a_coarser_one,
-          more_kinds_than_there_is_room_for, a_ledger_cut_at_every_byte, every_bit_counts,
+          more_kinds_than_there_is_room_for, a_table_that_grows, a_table_without_rows,
+          a_table_that_is_adopted, noise_of_other_rows_is_not_used_again,
+          a_ledger_of_the_first_version, a_ledger_cut_at_every_byte, every_bit_counts,
           lines_keep_their_places, another_ledger, a_file_that_is_missing, what_a_kill_leaves,
           a_later_version, a_head_that_was_kept_elsewhere,
           only_the_owner_reads_it_and_one_process_has_it,
