@@ -312,6 +312,9 @@ gr_status gr_run_directory_name(const struct gr_config *config, char **out) GR_C
  * Errors: GR_ERROR_USAGE when there is no such link.
  */
 gr_status gr_run_directory_latest(const struct gr_config *config, char **out) GR_CHECKED;
+/* Not collective. Replaces a path that is a link, as `latest`, by what it leads to; *path: gr_free's.
+ */
+gr_status gr_run_directory_behind_link(char **path) GR_CHECKED;
 /*
  * Not collective. Sets <run.directory>/latest to point at PATH, wherever that is, unless there is
  * no <run.directory>. Errors: GR_ERROR_WRITE.

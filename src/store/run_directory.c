@@ -196,6 +196,7 @@ gr_status gr_run_directory_open(const struct gr_config *config, const char *path
         GR_TRY(gr_run_directory_name(config, &given));
     /* The same for ranks with other working folders. */
     GR_TRY(gr_path_absolute(given, &run->path));
+    GR_TRY(gr_run_directory_behind_link(&run->path));
     /* A misspelt path must not become a new run that looks like a resumed one. */
     if (resume && access(run->path, F_OK) != 0) {
         status = gr_fail(GR_ERROR_USAGE, "nothing to resume: %s: %s", run->path, strerror(errno));

@@ -54,6 +54,19 @@ out:
     return status;
 }
 
+/* A path that is a link, as `latest`, becomes what it leads to: the link may move on meanwhile. */
+gr_status gr_run_directory_behind_link(char **path) {
+    char whole[PATH_MAX];
+    struct stat info;
+    char *out;
+    if (lstat(*path, &info) != 0 || !S_ISLNK(info.st_mode) || !realpath(*path, whole)) return GR_OK;
+    const gr_status status = gr_text_format(&out, "%s", whole);
+    if (status != GR_OK) return status;
+    gr_free(*path);
+    *path = out;
+    return GR_OK;
+}
+
 /* The link's target: the bare name where the run lies beside it, so that both can be moved
  * together. */
 static gr_status link_text(const char *directory, const char *path, char **out) {

@@ -99,6 +99,20 @@ START_TEST(latest_moves) {
 }
 END_TEST
 
+/* A run that is named by the link is the one behind it, and the link stays what it is. */
+START_TEST(latest_is_gone_on_with_by_name) {
+    struct gr_config config = config_in(in_scratch("a/runs"));
+    char before[256], after[256];
+    gr_run_directory_close(opened(&config, NULL, false));
+    link_target(before);
+    struct gr_run_directory *run = opened(&config, in_scratch("a/runs/latest"), true);
+    ck_assert_str_eq(strrchr(gr_run_directory_path(run), '/') + 1, before);
+    gr_run_directory_close(run);
+    link_target(after);
+    ck_assert_str_eq(after, before);
+}
+END_TEST
+
 START_TEST(nothing_to_resume) {
     struct gr_config config = config_in(in_scratch("runs"));
     ck_assert_int_eq(refused(&config, NULL, true), GR_ERROR_USAGE);
@@ -390,7 +404,7 @@ START_TEST(versions) {
 }
 END_TEST
 
-RUN_TESTS("run_directory", latest_moves, nothing_to_resume, lock_is_held,
+RUN_TESTS("run_directory", latest_moves, latest_is_gone_on_with_by_name, nothing_to_resume, lock_is_held,
           lock_goes_with_its_process, a_run_is_not_overwritten, not_a_folder, read_only,
           manifest_says_what_ran, manifest_names_nobody, stretches_are_kept,
           interrupted_stretch_has_its_rounds, taken_over, taken_over_without_files,
