@@ -233,11 +233,13 @@ static double next_step(double step) {
 }
 
 /* An end rounded outwards (sign -1: downwards), so far that `behind` is less than a step from it:
- * the last stretch of the range holds that many rows. */
+ * the last stretch of the range holds that many rows. A step that ends at 0 would do so whatever
+ * its length: where `behind` is on the other side the stretch is two steps. */
 static double round_end(double sign, double end, double behind, double step) {
     enum { STEPS_MAX = 64 };
     double bound = sign * ceil(sign * end / step) * step;
-    for (int i = 0; i < STEPS_MAX && !(sign * behind > sign * bound - step); i++) {
+    const double steps = sign * end > 0 && sign * behind <= 0 ? 2 : 1;
+    for (int i = 0; i < STEPS_MAX && !(sign * behind > sign * bound - steps * step); i++) {
         step = next_step(step);
         bound = sign * ceil(sign * end / step) * step;
     }

@@ -86,6 +86,7 @@ static const struct kind kinds[] = {
     {"c", "@a.@b", 37, 900, "NA", 12, "type: number\n  range: [0, 90]\n  missing: mean\n- name: x",
      NULL, NULL},
     {"c", "@a.@b", 37, 900, "inf", 12, "missing: mean\n", "infinities", NULL},
+    {"c", "@a.@b", 37, 900, "-0.6", 300, "type: number\n  range: [-5, 90]\n", NULL, NULL},
     {"c", "@a", 37, 900, "-999", 20, "range: [0, 90]\n  missing: mean\n  missing_words: [-999]\n",
      "# c: -999: far off all other values", NULL},
     {"c", "@a", 37, 900, "9999", 300, "range: [0, 90]\n  missing: mean\n  missing_words: [9999]\n",
