@@ -74,6 +74,9 @@ struct gr_cohort_options {
      */
     gr_statistics_charge charge;
     void *charge_context;
+    /* The most, as an epsilon, that all runs over a table of this process's silos may tell, by
+     * their own policy; 0: what privacy.budget says. */
+    double epsilon_most;
 };
 
 /*
@@ -86,6 +89,8 @@ gr_status gr_cohort_create(struct gr_comm *comm, const struct gr_config *config,
 void gr_cohort_free(struct gr_cohort *cohort);
 /* Not collective. All that is in the options is borrowed until gr_cohort_free. */
 void gr_cohort_set_options(struct gr_cohort *cohort, const struct gr_cohort_options *options);
+/* Not collective. Of the options. */
+double gr_cohort_epsilon_most(const struct gr_cohort *cohort);
 /* Not collective. As given to gr_cohort_create; borrowed. */
 struct gr_comm *gr_cohort_comm(const struct gr_cohort *cohort);
 /* Not collective. As given to gr_cohort_create; borrowed. */

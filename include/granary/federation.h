@@ -257,6 +257,7 @@ struct gr_run_options {
     gr_begin_function begin;   /* on the first rank of a site; NULL: nobody is asked */
     gr_permit_function permit; /* see gr_cohort_options */
     void *permit_context;      /* of both */
+    double epsilon_most;       /* see gr_cohort_options */
 };
 
 /*

@@ -108,6 +108,18 @@ struct gr_approval_config {
     GR_APPROVAL_KEYS(GR_MEMBER, )
 };
 
+/* What a site demands of differential privacy. */
+#define GR_SITE_PRIVACY_KEYS(X, in)                                                                \
+    /* Whose presence is hidden; none: it is not demanded. */                                      \
+    X##_ONE_OF(in, unit, gr_privacy_unit, GR_PRIVACY_UNIT_WORDS, "none", DECIDES)                  \
+    /* The most that the study, and all runs over a table of the site, may tell; 0: any. */        \
+    X##_REAL(in, epsilon, "0", DECIDES, 0, 1e6)                                                    \
+    /* The largest privacy.budget.delta; 0: any. */                                                \
+    X##_REAL(in, delta, "0", BELOW | DECIDES, 0, 1)
+struct gr_site_privacy_config {
+    GR_SITE_PRIVACY_KEYS(GR_MEMBER, )
+};
+
 /* The least that a site demands of a study: gr_policy_check (policy.h). Lists that are empty, and
  * counts that are 0, demand nothing. */
 #define GR_SITE_POLICY_KEYS(X, in)                                                                 \
@@ -132,8 +144,7 @@ struct gr_approval_config {
     X##_YES_NO(in, secure_sums, "false", DECIDES)                                                  \
     /* Sites by which the parties of any two secure sums of updates differ, if at all. */          \
     X##_WHOLE(in, roster_difference, "0", DECIDES, 0, 1024)                                       \
-    /* The largest epsilon of differential privacy; 0: it is not demanded. */                      \
-    X##_REAL(in, privacy_epsilon, "0", DECIDES, 0, 1e6)                                            \
+    X##_SECTION(in, privacy, gr_site_privacy_config, GR_SITE_PRIVACY_KEYS)                         \
     /* The last day, ISO, in Coordinated Universal Time. */                                        \
     X##_TEXT(in, until, NULL, DECIDES)
 struct gr_site_policy_config {
@@ -159,6 +170,7 @@ struct gr_site_config {
     LIST(gr_mailbox_config, GR_MAILBOX_KEYS)                                                       \
     LIST(gr_site_silo_config, GR_SITE_SILO_KEYS)                                                   \
     LIST(gr_approval_config, GR_APPROVAL_KEYS)                                                     \
+    LIST(gr_site_privacy_config, GR_SITE_PRIVACY_KEYS)                                             \
     LIST(gr_site_policy_config, GR_SITE_POLICY_KEYS)                                               \
     LIST(gr_site_config, GR_SITE_KEYS)
 

@@ -4,6 +4,9 @@
  * time, and what the site's policy says, and records a yes. Nothing of a table is read.
  */
 #include "cli/command.h"
+#include "cli/privacy_answers.h"
+
+#include "config/privacy_plan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +54,22 @@ static void print_site(const struct gr_study *study, const struct gr_site *site,
         printf("approval     %s%s%s%s%s\n", s->approvals[i].number,
                s->approvals[i].by[0] ? ", by " : "", s->approvals[i].by,
                s->approvals[i].until[0] ? ", until " : "", s->approvals[i].until);
+}
+
+/* What the noised sums of the study tell of a unit, before they are told. */
+static gr_status print_price(const struct gr_study *study) {
+    const struct gr_config *config = study->config;
+    struct gr_epsilon price;
+    gr_status status = GR_OK;
+    if (!gr_is_private(config)) return GR_OK;
+    GR_TRY(gr_privacy_plan_price(config, &price));
+    printf("privacy      of each %s: ", gr_privacy_unit_text(config->privacy.unit));
+    gr_print_epsilon(&price);
+    printf(" for delta %g after %u rounds\n             (`granary privacy plan %s` tells more, "
+           "`granary privacy ledger` what was spent before)\n",
+           config->privacy.budget.delta, config->run.rounds, study->path);
+out:
+    return status;
 }
 
 /* The folder with copies of the studies that the site has approved. */
@@ -147,6 +166,7 @@ gr_status gr_command_approve(struct gr_invocation *invocation) {
     GR_TRY(gr_site_find(study, site, &party));
     gr_print_study(study);
     print_site(study, site, party);
+    GR_TRY(print_price(study));
     printf("\nWhat would leave each site:\n\n");
     gr_print_releases(study->config);
     GR_TRY(show_changes(study, site));

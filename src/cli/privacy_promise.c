@@ -65,14 +65,10 @@ static gr_status compute(const struct gr_plan_question *question, struct promise
     size_t n = question->n_before;
     *plan = gr_privacy_plan_of(promise->config);
     GR_TRY(gr_privacy_plan_sampler(promise->config, GR_PRIVATE_SUM_SIZE_MAX, plan));
-    GR_TRY(gr_allocate(n + 2, sizeof *events, "events", &events));
+    GR_TRY(gr_allocate(n + GR_PRIVACY_BESIDE_MAX, sizeof *events, "events", &events));
     for (size_t i = 0; i < n; i++)
         events[i] = question->before[i];
-    if (plan->evaluation.count > 0) {
-        events[n] = plan->evaluation;
-        events[n++].count = gr_privacy_evaluations(promise->config, plan->rounds, true);
-    }
-    if (plan->statistics.count > 0) events[n++] = plan->statistics;
+    n += gr_privacy_plan_beside(promise->config, plan, events + n);
     const struct gr_private_rounds rounds = {
         {plan->adjacency, events, n}, &plan->round, 1, privacy->budget.delta};
     GR_TRY(gr_budget_account(&rounds, plan->rounds, &promise->all));

@@ -36,6 +36,15 @@ static gr_status make_folder(const char *folder, const char *config) {
     return gr_fail(GR_ERROR_WRITE, "%s: %s", folder, strerror(errno));
 }
 
+/* With differential privacy each silo has a folder, for its ledger. */
+static gr_status add_folders(struct gr_site_silo_config *silos, unsigned n, const char *folder) {
+    gr_status status = GR_OK;
+    for (unsigned i = 0; i < n; i++)
+        GR_TRY(gr_text_format(&silos[i].directory, "%s/%s", folder, silos[i].name));
+out:
+    return status;
+}
+
 static gr_status write_config(const struct gr_study *study, const struct gr_site_silo_config *silos,
                               unsigned n, const char *folder) {
     struct gr_config *config = NULL;
@@ -60,11 +69,14 @@ gr_status gr_study_trial(const char *path, char **tables, int n, const char *fol
     struct gr_site_silo_config *silos = NULL;
     gr_status status;
     GR_TRY(gr_study_read(path, &study));
-    GR_TRY(gr_allocate((size_t)n, sizeof *silos, "tables", &silos));
+    GR_TRY(gr_allocate_zero((size_t)n, sizeof *silos, "tables", &silos));
     for (int i = 0; i < n; i++)
         GR_TRY(read_table(tables[i], study->config->data.source == GR_SOURCE_IDX, &silos[i]));
+    if (gr_is_private(study->config)) GR_TRY(add_folders(silos, (unsigned)n, folder));
     status = write_config(study, silos, (unsigned)n, folder);
 out:
+    for (int i = 0; silos && i < n; i++)
+        if (silos[i].directory && silos[i].directory[0]) gr_free(silos[i].directory);
     gr_free(silos);
     gr_study_free(study);
     return status;

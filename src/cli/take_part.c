@@ -112,7 +112,8 @@ static gr_status run_once(struct gr_invocation *invocation, const struct gr_part
         .keep_model = part->keep_model,
         .begin = part->site ? begin : NULL,
         .permit = part->site ? permit : NULL,
-        .permit_context = (void *)(uintptr_t)part};
+        .permit_context = (void *)(uintptr_t)part,
+        .epsilon_most = part->site ? part->site->settings->policy.privacy.epsilon : 0};
     struct gr_run_evidence evidence = {
         .study = part->study->digest,
         .follows = (const unsigned char(*)[GR_DIGEST_BYTES])part->study->follows,

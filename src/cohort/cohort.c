@@ -99,6 +99,10 @@ void gr_cohort_set_options(struct gr_cohort *cohort, const struct gr_cohort_opti
     cohort->options = *options;
 }
 
+double gr_cohort_epsilon_most(const struct gr_cohort *cohort) {
+    return cohort->options.epsilon_most;
+}
+
 /* All that an earlier load has found, so that a load repeated after a loss begins anew; `heard`
  * stays, so that a terminal is told of a silo once. */
 static void forget(struct gr_cohort *cohort) {

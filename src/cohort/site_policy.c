@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/privacy_plan.h"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 enum { LINE_BYTES = 512, LINES_BYTES = GR_MESSAGE_MAX - 64, DAY_SECONDS = 86400 };
@@ -327,14 +329,41 @@ static void check_secure_sums(struct judgement *j) {
                j->study->path);
 }
 
-/* ---- what granary cannot do yet -------------------------------------------------------------- */
+/* ---- differential privacy -------------------------------------------------------------------- */
 
-static void check_privacy_epsilon(struct judgement *j) {
-    if (j->policy->privacy_epsilon > 0)
-        refuse(j, "policy.privacy_epsilon",
-               "found no differential privacy, allowed only an epsilon of at most %g; "
-               "granary " GRANARY_VERSION " has none",
-               j->policy->privacy_epsilon);
+/* The price of all rounds; what the site's ledgers have besides is asked where a run begins. */
+static gr_status check_price(struct judgement *j) {
+    const double most = j->policy->privacy.epsilon;
+    struct gr_epsilon price;
+    const gr_status status = gr_privacy_plan_price(j->config, &price);
+    if (status == GR_OK && !(price.upper <= most))
+        refuse(
+            j, "policy.privacy.epsilon",
+            "found %.4g at a delta of %g after %u rounds (`granary privacy plan %s`), allowed at "
+            "most %g",
+            price.upper, j->config->privacy.budget.delta, j->config->run.rounds, j->study->path,
+            most);
+    return status;
+}
+
+static gr_status check_privacy(struct judgement *j) {
+    const struct gr_privacy_config *found = &j->config->privacy;
+    const struct gr_site_privacy_config *allowed = &j->policy->privacy;
+    const bool none = found->unit == GR_PRIVACY_NONE;
+    if (allowed->unit != GR_PRIVACY_NONE && found->unit != allowed->unit)
+        refuse(j, "policy.privacy.unit", "found %s (privacy.unit of %s), allowed only %s",
+               gr_privacy_unit_text(found->unit), j->study->path,
+               gr_privacy_unit_text(allowed->unit));
+    if (allowed->delta > 0 && (none || found->budget.delta > allowed->delta))
+        refuse(j, "policy.privacy.delta",
+               "found %g (privacy.budget.delta of %s), allowed at most %g%s", found->budget.delta,
+               j->study->path, allowed->delta, none ? ", with a privacy.unit" : "");
+    if (!(allowed->epsilon > 0)) return GR_OK;
+    if (!none) return check_price(j);
+    refuse(j, "policy.privacy.epsilon",
+           "found no differential privacy (privacy.unit of %s), allowed at most %g", j->study->path,
+           allowed->epsilon);
+    return GR_OK;
 }
 
 /* ---- until when ------------------------------------------------------------------------------ */
@@ -371,14 +400,14 @@ static void check_approvals(struct judgement *j) {
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
-/* In the order of the keys. policy.runs reads a file, and stands apart. */
+/* In the order of the keys. policy.runs reads a file and policy.privacy computes: they can fail. */
 static void (*const rules[])(struct judgement *j) = {
     check_minimum_silos,   check_minimum_cell, check_disclosure_threshold,
     check_per_silo,        check_extremes,     check_digits,
     check_releases,        check_strategies,   check_metrics,
     check_columns_refused, check_rounds,       check_versions,
     check_study,           check_keys,         check_secure_sums,
-    check_privacy_epsilon, check_until,        check_approvals,
+    check_until,           check_approvals,
 };
 
 gr_status gr_policy_check(const struct gr_study *study, const struct gr_site *site, double now_s,
@@ -392,6 +421,7 @@ gr_status gr_policy_check(const struct gr_study *study, const struct gr_site *si
     for (size_t i = 0; i < COUNT(rules); i++)
         rules[i](&j);
     gr_status status = check_runs(&j);
+    if (status == GR_OK) status = check_privacy(&j);
     return status == GR_OK ? verdict(&j) : status;
 }
 

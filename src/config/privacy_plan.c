@@ -167,3 +167,29 @@ gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_par
 out:
     return status;
 }
+
+size_t gr_privacy_plan_beside(const struct gr_config *config, const struct gr_privacy_plan *plan,
+                              struct gr_privacy_event events[GR_PRIVACY_BESIDE_MAX]) {
+    size_t n = 0;
+    if (plan->evaluation.count > 0) {
+        events[n] = plan->evaluation;
+        events[n++].count = gr_privacy_evaluations(config, plan->rounds, true);
+    }
+    if (plan->statistics.count > 0) events[n++] = plan->statistics;
+    return n;
+}
+
+gr_status gr_privacy_plan_price(const struct gr_config *config, struct gr_epsilon *out) {
+    struct gr_privacy_plan plan = gr_privacy_plan_of(config);
+    struct gr_privacy_event beside[GR_PRIVACY_BESIDE_MAX];
+    gr_status status;
+    GR_TRY(gr_privacy_plan_sampler(config, GR_PRIVATE_SUM_SIZE_MAX, &plan));
+    const struct gr_private_rounds rounds = {
+        {plan.adjacency, beside, gr_privacy_plan_beside(config, &plan, beside)},
+        &plan.round,
+        1,
+        config->privacy.budget.delta};
+    status = gr_budget_account(&rounds, plan.rounds, out);
+out:
+    return status;
+}

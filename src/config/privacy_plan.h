@@ -61,6 +61,17 @@ double gr_privacy_statistics_noise(const struct gr_config *config, size_t sums);
 gr_status gr_privacy_plan_sampler(const struct gr_config *config, uint64_t n_parameters,
                                   struct gr_privacy_plan *plan) GR_CHECKED;
 
+enum { GR_PRIVACY_BESIDE_MAX = 2 };
+/* Not collective. What a whole run tells beside its rounds, as events; how many there are. */
+size_t gr_privacy_plan_beside(const struct gr_config *config, const struct gr_privacy_plan *plan,
+                              struct gr_privacy_event events[GR_PRIVACY_BESIDE_MAX]);
+/*
+ * Not collective. What a whole run of a config with privacy.unit other than none tells of a unit,
+ * for privacy.budget.delta, whatever its model's size; other runs are not counted. In a fraction of
+ * a second. Errors: as gr_budget_account.
+ */
+gr_status gr_privacy_plan_price(const struct gr_config *config, struct gr_epsilon *out) GR_CHECKED;
+
 /* Not collective. Private steps of a pass, in which each unit is once; and of a round, by the
  * config alone: train.steps, or train.epochs passes. Trainers take as many as are accounted for. */
 uint64_t gr_privacy_pass(const struct gr_privacy_config *privacy);

@@ -6,6 +6,7 @@
 #include "config/rules.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config/privacy_plan.h"
@@ -148,7 +149,8 @@ static void check_mechanism(const struct gr_rule_context *r) {
                " %s: a gradient whose factors are rounded once more may be longer than the clip",
                gr_compute_text(config->model.compute), unit);
     if (!silo && config->train.batch_size != privacy->expected_batch &&
-        gr_rule_sound(r, "train.batch_size") && gr_rule_sound(r, "privacy.expected_batch"))
+        privacy->expected_batch > 0 && gr_rule_sound(r, "train.batch_size") &&
+        gr_rule_sound(r, "privacy.expected_batch"))
         REFUSE(r, "train.batch_size", "found %u, allowed only %u (privacy.expected_batch)",
                config->train.batch_size, privacy->expected_batch);
     if (!silo && privacy->expected_units > 0 &&
@@ -213,6 +215,24 @@ static void check_persons(const struct gr_rule_context *r) {
                "found %s, allowed only column " WITH " person, or data.silo_tables: rows of one "
                "person would be dealt to several silos",
                gr_partition_text(data->partition.method));
+    }
+}
+
+/* What is told of a table is charged to a ledger in a folder of its silo's own. Between sites each
+ * knows its own folders alone: see gr_site_find. */
+static void check_folders(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    const bool charges = config->privacy.unit == GR_PRIVACY_SILO || !config->run.rehearsal;
+    if (gr_has_sites(config) || !charges || !gr_rule_sound(r, "silos")) return;
+    for (unsigned i = 0; i < config->data.silo_tables_count; i++) {
+        char path[40];
+        if (i < config->silos_count && config->silos[i].directory[0]) continue;
+        snprintf(path, sizeof path, "silos[%u].directory", i);
+        gr_broken_add(r->broken, gr_rule_place(r, "silos"), path,
+                      "found nothing, allowed a folder of the silo's own, for its ledger, " WITH
+                      " %s",
+                      gr_privacy_unit_text(config->privacy.unit));
+        return;
     }
 }
 
@@ -396,6 +416,7 @@ void gr_rules_of_privacy(const struct gr_rule_context *r) {
         return;
     }
     check_numbers(r);
+    check_folders(r);
     check_mechanism(r);
     check_correlation(r);
     check_told(r);

@@ -274,6 +274,19 @@ static gr_status check_source(const struct gr_study *study, const struct gr_site
     return GR_OK;
 }
 
+/* What has left is charged to a ledger, which lies in a folder of the silo's own. */
+static gr_status check_folders(const struct gr_study *study, const struct gr_site *site) {
+    const enum gr_privacy_unit unit = study->config->privacy.unit;
+    for (unsigned i = 0; i < site->settings->silos_count && unit != GR_PRIVACY_NONE; i++)
+        if (!site->settings->silos[i].directory[0])
+            return gr_fail(GR_ERROR_CONFIG,
+                           "%s:%zu: silos[%u].directory: found nothing, expected a folder of the "
+                           "silo's own, for its ledger (privacy.unit of %s is %s)",
+                           site->path, gr_site_line(site, "silos"), i, study->path,
+                           gr_privacy_unit_text(unit));
+    return GR_OK;
+}
+
 gr_status gr_site_find(const struct gr_study *study, const struct gr_site *site, uint32_t *party) {
     const struct gr_public_key *key = gr_keys_public(site->keys);
     char text[GR_PUBLIC_KEY_TEXT];
@@ -290,5 +303,6 @@ gr_status gr_site_find(const struct gr_study *study, const struct gr_site *site,
                        "expected one that takes part",
                        site->path, study->parties[*party].name, study->path);
     gr_status status = check_silos_of(study, site, *party);
-    return status == GR_OK ? check_source(study, site) : status;
+    if (status == GR_OK) status = check_source(study, site);
+    return status == GR_OK ? check_folders(study, site) : status;
 }

@@ -205,6 +205,7 @@ static const struct {
 } elsewhere[] = {
     {"", "silos", "it belongs in the site file"},
     {"", "faults", "a study is no rehearsal"},
+    {"run", "rehearsal", "a study is no rehearsal: its noise would follow from run.seed"},
     {"data", "silo_tables", "it belongs in the site file (silos)"},
     {"data", "train", "it belongs in the site file (silos)"},
     {"data", "test", "a table of nobody's has no place in a study; see data.test_fraction"},

@@ -106,6 +106,18 @@ static void keep_entries(struct gr_node *list, uint32_t first, uint32_t n) {
     }
 }
 
+/* Noise in shares, and a norm that follows those of other silos, have no sense for one site. */
+static gr_status privately_alone(struct gr_node *root, const struct gr_privacy_config *privacy) {
+    struct gr_node *section = gr_node_at(root, "privacy");
+    gr_status status = GR_OK;
+    if (privacy->noise == GR_NOISE_SHARED)
+        GR_TRY(set_text(section, "noise", privacy->unit == GR_PRIVACY_SILO ? "root" : "silo"));
+    if (privacy->adaptive_clipping.quantile > 0)
+        status = set_text(gr_node_at(root, "privacy.adaptive_clipping"), "quantile", "0");
+out:
+    return status;
+}
+
 /* Settings about other silos than the site's own, by which its part alone would be refused. */
 static gr_status leave_alone(struct gr_node *root, struct gr_study_site own) {
     static const char *const paths[][3] = {{"policy", "minimum_silos", "1"},
@@ -147,7 +159,10 @@ static gr_status configure(const struct gr_study *study, const struct known_silo
     GR_TRY(gr_settings_tree(study->config, &gr_config_schema, &root));
     GR_TRY(set_silos(study, known, root));
     if (!known->by_site) GR_TRY(count_silos(root));
-    if (alone) GR_TRY(leave_alone(root, *alone));
+    if (alone) {
+        GR_TRY(leave_alone(root, *alone));
+        GR_TRY(privately_alone(root, &study->config->privacy));
+    }
     GR_TRY(set_text(gr_node_at(root, "run"), "directory", directory));
     if (study->schema) {
         GR_TRY(gr_text_format(&schema, "%s/schema.yaml", directory));

@@ -498,6 +498,7 @@ static gr_status create_without(struct gr_run_state *run, const struct gr_flags 
         .permit_context = run->options->permit_context,
         .charge = charge_statistics,
         .charge_context = run,
+        .epsilon_most = run->options->epsilon_most,
         .without = run->config->round.replay[0] ? without->flag : NULL};
     gr_cohort_set_options(run->cohort, &options);
     return gr_federation_create(run->cohort, &run->federation);

@@ -193,15 +193,31 @@ static bool is_same(const struct silo_past *a, const struct silo_past *b) {
            memcmp(a->event, b->event, a->history.n * sizeof *a->event) == 0;
 }
 
+/* The most that may be told of a silo's table: by the config, or by the own policy of a site that
+ * is stricter; 0: there is no limit. */
+static double most_told(const struct gr_federation *f, bool *by_site) {
+    const double most = f->config->privacy.budget.epsilon, own = gr_cohort_epsilon_most(f->cohort);
+    *by_site = own > 0 && (most == 0 || own < most);
+    return *by_site ? own : most;
+}
+
 static gr_status refuse_budget(const struct gr_federation *f, const char *pseudonym,
                                const struct outlook *outlook, uint64_t of) {
     const struct gr_budget_config *budget = &f->config->privacy.budget;
+    bool by_site;
+    const double most = most_told(f, &by_site);
+    if (by_site)
+        return gr_fail(GR_ERROR_POLICY,
+                       "%s: policy.privacy.epsilon: %llu of %llu rounds fit the site's own %g at a "
+                       "delta of %g, of which %.4g was spent before: `granary privacy ledger`",
+                       pseudonym, (unsigned long long)outlook->rounds, (unsigned long long)of, most,
+                       budget->delta, outlook->before);
     return gr_fail(GR_ERROR_POLICY,
                    "%s: privacy.budget: %llu of %llu rounds fit an epsilon of %g at a delta of %g, "
                    "of which %.4g was spent before; `granary privacy plan` shows what fits, and "
                    "privacy.budget.on_exhausted: stop ends the run after those",
-                   pseudonym, (unsigned long long)outlook->rounds, (unsigned long long)of,
-                   budget->epsilon, budget->delta, outlook->before);
+                   pseudonym, (unsigned long long)outlook->rounds, (unsigned long long)of, most,
+                   budget->delta, outlook->before);
 }
 
 /* Whether the round that was last is the last one of the run. */
@@ -269,6 +285,8 @@ static gr_status find_rounds(struct gr_federation *f, size_t local, const struct
     const uint32_t done = rounds_done(f);
     const uint64_t left = f->config->run.rounds - done;
     const bool any = spent->history.n > 0;
+    bool by_site;
+    const double most = most_told(f, &by_site);
     struct silo_past planned = *spent, earlier = *spent;
     planned.history.events = planned.event;
     earlier.history.events = earlier.event;
@@ -285,10 +303,11 @@ static gr_status find_rounds(struct gr_federation *f, size_t local, const struct
     if (earlier.history.n > 0)
         GR_TRY(gr_accounting_epsilon(&earlier.history, budget->delta, &epsilon));
     out->before = epsilon.upper;
-    if (budget->epsilon > 0 && left > 0)
-        GR_TRY(gr_budget_rounds(&ahead, budget->epsilon, 2 * left + AGAIN, &out->sums));
+    if (most > 0 && left > 0) GR_TRY(gr_budget_rounds(&ahead, most, 2 * left + AGAIN, &out->sums));
     out->rounds = out->sums < left ? out->sums : left;
-    if (out->rounds < left && budget->on_exhausted == GR_EXHAUSTED_REFUSE)
+    /* A silo with nothing left is no reason to stop all others. */
+    if (out->rounds < left &&
+        (by_site || out->rounds == 0 || budget->on_exhausted == GR_EXHAUSTED_REFUSE))
         return refuse_budget(f, f->data->local[local].pseudonym, out, left);
     if (any && out->rounds > 0) GR_TRY(gr_budget_account(&ahead, out->rounds, &epsilon));
     out->total = epsilon.upper;

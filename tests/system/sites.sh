@@ -20,10 +20,10 @@ columns='columns: [{name: glucose, type: number}, {name: weightkg, type: number}
 settings() {
     cat <<YAML
 run: {rounds: $1}
-preprocess: {scale: standardise}
-model: {type: mlp, hidden: [8]}
-train: {learning_rate: 0.05, batch_size: 16}
-evaluate: {every: 20}
+preprocess: {scale: ${SCALE:-standardise}}
+model: {type: mlp, hidden: [${HIDDEN:-8}]}
+train: {${TRAIN:-learning_rate: 0.05, batch_size: 16}}
+evaluate: {every: ${EVERY:-20}}
 checkpoint: {every: 10}
 policy: {minimum_silos: ${MINIMUM:-4}}
 ${MORE:-}
@@ -36,15 +36,17 @@ write_study() {
       echo "  {name: site-b, key: $(cat b-keys/public.key), silos: [b1, b2]},"
       echo "  {name: site-c, key: $(cat c-keys/public.key)}]}"
       echo "schema: {$columns}"
-      echo "data: {source: csv, validation_fraction: 0.2}"
+      echo "data: {source: csv, validation_fraction: ${HELD_OUT:-0.2}}"
       echo "round: {collective_deadline_s: ${COLLECTIVE:-30}, start_deadline_s: ${START:-90}}"
       settings "$1"; } >study.yaml
     "$GRANARY" study sign study.yaml --key coordinator-keys >/dev/null
 }
 # write_site SITE MAILBOX [POLICY]
 write_site() {
-    local silos="[{name: site-$1, file: $1.csv}]"
-    [ "$1" != b ] || silos="[{name: b1, file: b1.csv}, {name: b2, file: b2.csv}]"
+    local silos folder
+    folder() { [ -z "${FOLDERS:-}" ] || echo ", directory: folder-$1"; }
+    silos="[{name: site-$1, file: $1.csv$(folder "$1")}]"
+    [ "$1" != b ] || silos="[{name: b1, file: b1.csv$(folder b1)}, {name: b2, file: b2.csv$(folder b2)}]"
     printf 'site: {key: %s-keys, directory: own-%s}\nmailbox: %s\nsilos: %s\npolicy: %s\n' \
         "$1" "$1" "$2" "$silos" "${3:-{\}}" >site-$1.yaml
 }
@@ -90,10 +92,10 @@ ended() {
     [ $code = 0 ] || { echo "  code $code"; tail -n 5 ./*.log; }
     return $code
 }
-# left CODE PID: whether it ends with the code, within 10 s.
+# left CODE PID: whether it ends with the code, within LEFT_S (10) s.
 left() {
     local code=0
-    for _ in $(seq 100); do kill -0 "$2" 2>/dev/null || break; sleep 0.1; done
+    for _ in $(seq $((${LEFT_S:-10} * 10))); do kill -0 "$2" 2>/dev/null || break; sleep 0.1; done
     kill -9 "$2" 2>/dev/null
     wait "$2" || code=$?
     equal $code "$1"

@@ -69,6 +69,13 @@ static inline const char *with_keys(const char *text) {
     "- {name: zurich-b, file: b.csv, directory: private}\n"                                        \
     "- {name: zurich-a, file: /data/a.csv}\n"
 
+#define SITE_WITH_FOLDERS                                                                          \
+    "site: {key: key2, directory: work}\n"                                                         \
+    "mailbox: {folder: letters}\n"                                                                 \
+    "silos:\n"                                                                                     \
+    "- {name: zurich-b, file: b.csv, directory: private-b}\n"                                      \
+    "- {name: zurich-a, file: /data/a.csv, directory: private-a}\n"
+
 /* Writes with_keys(text) to SCRATCH/name; the path. */
 static inline const char *put(const char *name, const char *text) {
     const char *path = in_scratch(name), *words = with_keys(text);

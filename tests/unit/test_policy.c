@@ -110,9 +110,6 @@ static const struct {
      "found false (secure.aggregation of s.yaml), allowed only true"},
     {"roster_difference", "0", "2",
      "found false (secure.aggregation of s.yaml), allowed only true: it is of secure sums"},
-    {"privacy_epsilon", "0", "2.5",
-     "found no differential privacy, allowed only an epsilon of at most 2.5; "
-     "granary " GRANARY_VERSION " has none"},
     {"until", "2026-11-29", "2026-11-28",
      "found a later day (the clock of this machine), allowed up to 2026-11-28"},
 };
@@ -159,16 +156,17 @@ START_TEST(each_key_is_raised_alone) {
 }
 END_TEST
 
-/* minimum_rows, runs and study have tests of their own below. */
+/* minimum_rows, runs, study and privacy have tests of their own below. */
 START_TEST(no_key_is_without_a_test) {
-#define NAME_WHOLE(in, name, ...)  #name,
-#define NAME_REAL(in, name, ...)   #name,
-#define NAME_YES_NO(in, name, ...) #name,
-#define NAME_TEXT(in, name, ...)   #name,
-#define NAME_WHOLES(in, name, ...) #name,
-#define NAME_TEXTS(in, name, ...)  #name,
+#define NAME_WHOLE(in, name, ...)   #name,
+#define NAME_REAL(in, name, ...)    #name,
+#define NAME_YES_NO(in, name, ...)  #name,
+#define NAME_TEXT(in, name, ...)    #name,
+#define NAME_WHOLES(in, name, ...)  #name,
+#define NAME_TEXTS(in, name, ...)   #name,
+#define NAME_SECTION(in, name, ...) #name,
     static const char *const all[] = {GR_SITE_POLICY_KEYS(NAME, )};
-    static const char *const apart[] = {"minimum_rows", "runs", "study"};
+    static const char *const apart[] = {"minimum_rows", "runs", "study", "privacy"};
     for (size_t i = 0; i < COUNT(all); i++) {
         bool there = false;
         for (size_t k = 0; k < COUNT(keys); k++)
@@ -307,7 +305,7 @@ START_TEST(a_message_has_an_end) {
         "site: {key: ../key2, directory: work}\nmailbox: {folder: letters}\n"
         "silos: [{name: zurich-a, file: a}, {name: zurich-b, file: b}]\n"
         "policy: {rounds: 5, until: 2020-02-29, versions: [x], keys: [@0], secure_sums: true, "
-        "privacy_epsilon: 1, strategies: [fedprox], columns_refused: [age], metrics: [auc]}\n");
+        "privacy: {epsilon: 1}, strategies: [fedprox], columns_refused: [age], metrics: [auc]}\n");
     spill(site_path, site_text, strlen(site_text));
     const char *study_text = with_keys(LOOSE);
     spill(study_path, study_text, strlen(study_text));
@@ -337,6 +335,62 @@ START_TEST(secure_sums_pass) {
         gr_site_free(site);
     }
     gr_study_free(study);
+}
+END_TEST
+
+/* Of a study without differential privacy, and of one with an epsilon of 1.135 to 1.1374. */
+static const struct {
+    const char *policy;
+    const char *of_none, *of_rows; /* what is told; NULL: it passes */
+} privacy_demands[] = {
+    {"{}", NULL, NULL},
+    {"{unit: row, epsilon: 1.2, delta: 0.001}",
+     "site.yaml:8: policy.privacy.unit: found none (privacy.unit of s.yaml), allowed only row\n"
+     "site.yaml:8: policy.privacy.delta: found 0 (privacy.budget.delta of s.yaml), allowed at most "
+     "0.001, with a privacy.unit\n"
+     "site.yaml:8: policy.privacy.epsilon: found no differential privacy (privacy.unit of s.yaml), "
+     "allowed at most 1.2",
+     NULL},
+    {"{unit: person}",
+     "site.yaml:8: policy.privacy.unit: found none (privacy.unit of s.yaml), allowed only person",
+     "site.yaml:8: policy.privacy.unit: found row (privacy.unit of s.yaml), allowed only person"},
+    {"{delta: 0.0009}",
+     "site.yaml:8: policy.privacy.delta: found 0 (privacy.budget.delta of s.yaml), allowed at most "
+     "0.0009, with a privacy.unit",
+     "site.yaml:8: policy.privacy.delta: found 0.001 (privacy.budget.delta of s.yaml), allowed at "
+     "most 0.0009"},
+    {"{epsilon: 1.13}",
+     "site.yaml:8: policy.privacy.epsilon: found no differential privacy (privacy.unit of s.yaml), "
+     "allowed at most 1.13",
+     "site.yaml:8: policy.privacy.epsilon: found 1.137 at a delta of 0.001 after 5 rounds "
+     "(`granary privacy plan s.yaml`), allowed at most 1.13"},
+};
+
+START_TEST(privacy_may_be_demanded) {
+    static const char *const text[] = {
+        STUDY, STUDY_HEAD STUDY_SCHEMA
+        "run: {rounds: 5}\n"
+        "data: {source: csv}\n"
+        "model: {type: logistic}\n"
+        "train: {learning_rate: 0.05, batch_size: 16}\n"
+        "privacy: {unit: row, clip_norm: 1, noise_multiplier: 2, expected_batch: 16, "
+        "expected_units: 150, budget: {delta: 0.001}}\n"
+        "policy: {minimum_silos: 4}\n"};
+    const char *expected[] = {privacy_demands[_i].of_none, privacy_demands[_i].of_rows};
+    char policy[512];
+    make_keys();
+    snprintf(policy, sizeof policy,
+             SITE_WITH_FOLDERS "policy:\n  minimum_silos: 3\n  privacy: %s\n",
+             privacy_demands[_i].policy);
+    for (size_t i = 0; i < COUNT(text); i++) {
+        struct gr_study *study = study_of(text[i]);
+        struct gr_site *site = site_of(policy);
+        const gr_status status = gr_policy_check(study, site, noon, NULL);
+        ck_assert_int_eq(status, expected[i] ? GR_ERROR_POLICY : GR_OK);
+        if (expected[i]) ck_assert_str_eq(told(), expected[i]);
+        gr_site_free(site);
+        gr_study_free(study);
+    }
 }
 END_TEST
 
@@ -553,6 +607,7 @@ int main(void) {
     tcase_add_test(tcase, sites_of_one_silo_are_counted);
     tcase_add_test(tcase, a_message_has_an_end);
     tcase_add_test(tcase, secure_sums_pass);
+    tcase_add_loop_test(tcase, privacy_may_be_demanded, 0, COUNT(privacy_demands));
     tcase_add_test(tcase, columns_need_a_schema);
     tcase_add_test(tcase, an_approval_ends);
     tcase_add_test(tcase, silos_of_few_rows_are_named_without_a_number);

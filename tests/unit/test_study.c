@@ -100,6 +100,12 @@ static const struct {
      "s.yaml:9: schema.columns: found an empty list, allowed 1 to 10000 columns"},
     {STUDY_HEAD "schema: x\n" STUDY_CONFIG, "s.yaml:8: schema: found \"x\", allowed a section of "
                                             "decimal, thousands, missing_words, columns"},
+    {STUDY_HEAD STUDY_SCHEMA "run: {rounds: 5, rehearsal: true}\n"
+                             "data: {source: csv, test_fraction: 0.2}\n"
+                             "model: {type: logistic}\n"
+                             "train: {learning_rate: 0.05, batch_size: 16}\n",
+     "s.yaml:13: run.rehearsal: found in a study, allowed none: a study is no rehearsal: its noise "
+     "would follow from run.seed"},
     {STUDY_HEAD STUDY_SCHEMA "run: {rounds: 5, directory: out}\n"
                              "data:\n"
                              "  source: csv\n"
@@ -541,6 +547,50 @@ START_TEST(a_site_can_be_looked_at_alone) {
 }
 END_TEST
 
+/* What noise of all sites together, and a norm of all silos, is for the site's part alone. */
+START_TEST(a_site_of_a_private_study_can_be_looked_at_alone) {
+    static const char *const privacy[] = {
+        "privacy: {unit: row, noise: shared, clip_norm: 1, noise_multiplier: 20, expected_batch: "
+        "16, expected_units: 150, budget: {delta: 0.001}}\n",
+        "privacy: {unit: silo, adjacency: zero_out, noise: shared, clip_norm: 1, noise_multiplier: "
+        "5, adaptive_clipping: {quantile: 0.5, count_noise: 3}, budget: {delta: 0.01}}\n"};
+    char text[2048];
+    struct gr_config *config = NULL;
+    struct gr_site *site = NULL;
+    make_keys();
+    snprintf(text, sizeof text,
+             STUDY_HEAD STUDY_SCHEMA
+             "run: {rounds: 5}\n"
+             "data: {source: csv}\n"
+             "model: {type: logistic}\n"
+             "train: {learning_rate: 0.1, batch_size: 16, epochs: 0, steps: "
+             "1}\n"
+             "aggregation: {grid: public, clip_norm: 1, weight_max: 1}\n"
+             "secure: {aggregation: true}\n"
+             "policy: {minimum_silos: 3}\n%s",
+             privacy[_i]);
+    struct gr_study *study = must_read(text);
+    uint32_t party;
+    MUST(gr_site_load(put("site.yaml", SITE), &site));
+    ck_assert_int_eq(gr_site_find(study, site, &party), GR_ERROR_CONFIG);
+    ck_assert_ptr_nonnull(strstr(gr_message(), "site.yaml:3: silos[1].directory: found nothing, "
+                                               "expected a folder of the silo's own, for its "
+                                               "ledger (privacy.unit of "));
+    gr_site_free(site);
+    MUST(gr_site_load(put("site.yaml", SITE_WITH_FOLDERS), &site));
+    MUST(gr_study_configure_alone(study, site, scratch, &config));
+    ck_assert_int_eq(config->privacy.unit, study->config->privacy.unit);
+    ck_assert_uint_eq(config->data.silos, 2);
+    gr_config_free(config);
+    MUST(gr_study_configure(study, site, scratch, &config));
+    ck_assert_int_eq(config->privacy.noise, GR_NOISE_SHARED);
+    ck_assert_str_eq(config->silos[0].directory, "");
+    gr_config_free(config);
+    gr_site_free(site);
+    gr_study_free(study);
+}
+END_TEST
+
 /* The file that says nothing of columns: as data.schema "". */
 START_TEST(a_study_may_have_no_schema) {
     struct gr_config *config = NULL;
@@ -575,6 +625,7 @@ int main(void) {
     tcase_add_test(tcase, all_parties_have_one_digest);
     tcase_add_test(tcase, ranks_may_configure_at_once);
     tcase_add_test(tcase, a_site_can_be_looked_at_alone);
+    tcase_add_loop_test(tcase, a_site_of_a_private_study_can_be_looked_at_alone, 0, 2);
     tcase_add_test(tcase, a_study_may_have_no_schema);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
