@@ -312,7 +312,8 @@ gr_status gr_run_directory_name(const struct gr_config *config, char **out) GR_C
  * Errors: GR_ERROR_USAGE when there is no such link.
  */
 gr_status gr_run_directory_latest(const struct gr_config *config, char **out) GR_CHECKED;
-/* Not collective. Replaces a path that is a link, as `latest`, by what it leads to; *path: gr_free's.
+/* Not collective. Replaces a path that is a link, as `latest`, by what it leads to; *path:
+ * gr_free's.
  */
 gr_status gr_run_directory_behind_link(char **path) GR_CHECKED;
 /*
@@ -456,6 +457,7 @@ struct gr_privacy_plan;
 struct gr_privacy_account {
     const struct gr_privacy_plan *plan; /* borrowed */
     uint32_t rounds;
+    bool planned;         /* the run has not ended: so many may be done */
     uint64_t evaluations; /* of held-out rows, with noise */
     double lower, upper;  /* the smallest epsilon for the budget's delta lies between them */
     double renyi;         /* by Renyi divergences alone */

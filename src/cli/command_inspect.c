@@ -96,7 +96,7 @@ static gr_status inspect_table(const char *path) {
 /* The largest class and the AUC stand beside the accuracy, as at the end of a run. */
 static void print_scores(const struct gr_run_summary *s) {
     if (s->scored_round == 0) {
-        printf("  scores        none yet\n");
+        printf("  scores        none%s\n", strcmp(s->outcome, "finished") == 0 ? "" : " yet");
         return;
     }
     printf("  scores        %s", s->of_test ? "test" : "validation");

@@ -117,6 +117,8 @@ static void find_warnings(struct promise *promise) {
              (unsigned long long)promise->fit, (unsigned long long)promise->plan.rounds,
              privacy->budget.on_exhausted == GR_EXHAUSTED_STOP ? "stops after them"
                                                                : "is refused (77)");
+    if (config->run.rehearsal && !silo)
+        warn(promise, "run.rehearsal: the noise follows from run.seed, and protects nothing");
     char *remark = NULL; /* a schema that cannot be read is told by `granary validate` */
     if (gr_privacy_remark(config, &remark) == GR_OK && remark) warn(promise, "%s", remark);
     gr_free(remark);
@@ -259,6 +261,47 @@ static void print_price(const struct promise *promise) {
         print_line("", "no noise is enough for it after what was spent before");
 }
 
+/* What a ledger on this machine has, and the rounds that fit behind it. */
+static gr_status print_ledger(const struct promise *promise, const char *directory) {
+    const struct gr_privacy_plan *plan = &promise->plan;
+    const struct gr_budget_config *budget = &promise->config->privacy.budget;
+    struct gr_privacy_event events[GR_LEDGER_KINDS_MAX + GR_PRIVACY_BESIDE_MAX];
+    struct gr_privacy_history history;
+    struct gr_ledger *ledger = NULL;
+    struct gr_epsilon spent;
+    char name[80], fit[64] = "";
+    uint64_t rounds = 0;
+    gr_status status;
+    GR_TRY(gr_ledger_read(directory, &ledger));
+    GR_TRY(gr_ledger_history(ledger, plan->unit, plan->adjacency, events, &history));
+    GR_TRY(gr_accounting_epsilon(&history, budget->delta, &spent));
+    history.n += gr_privacy_plan_beside(promise->config, plan, events + history.n);
+    const struct gr_private_rounds behind = {history, &plan->round, 1, budget->delta};
+    if (budget->epsilon > 0) {
+        GR_TRY(gr_budget_rounds(&behind, budget->epsilon, plan->rounds, &rounds));
+        snprintf(fit, sizeof fit, "; %llu of %llu rounds fit behind it", (unsigned long long)rounds,
+                 (unsigned long long)plan->rounds);
+    }
+    gr_text_quote(directory, strlen(directory), name, sizeof name);
+    print_line("spent", "epsilon %.4f by the ledger in %s%s", gr_rounded_up(spent.upper), name,
+               fit);
+out:
+    gr_ledger_close(ledger);
+    return status;
+}
+
+/* Where silos have folders here; a silo without a ledger has spent nothing. */
+static gr_status print_ledgers(const struct promise *promise) {
+    const struct gr_config *config = promise->config;
+    gr_status status = GR_OK;
+    for (uint32_t i = 0; i < config->silos_count && status == GR_OK; i++) {
+        if (!config->silos[i].directory[0]) continue;
+        status = print_ledger(promise, config->silos[i].directory);
+        if (status == GR_ERROR_USAGE) status = GR_OK;
+    }
+    return status;
+}
+
 /* The L2 norm of the noise goes by the model's size, which a config does not know. */
 static void print_harm(const struct promise *promise) {
     const bool silo = promise->plan.unit == GR_UNIT_SILO;
@@ -272,15 +315,17 @@ static void print_harm(const struct promise *promise) {
                each * sqrt(2e5), each * sqrt(1e7));
 }
 
-static void print_all(const struct promise *promise) {
+static gr_status print_all(const struct promise *promise) {
     print_promise(promise);
     print_sums(promise);
     print_scores(promise);
     print_statistics(promise);
     print_price(promise);
+    const gr_status status = print_ledgers(promise);
     print_harm(promise);
     for (size_t i = 0; i < promise->n_warnings; i++)
         print_line("warning", "%s", promise->warnings[i]);
+    return status;
 }
 
 /* ---- for a program -------------------------------------------------------------------------- */
@@ -338,7 +383,7 @@ static gr_status tell(const struct gr_plan_question *question, const struct gr_c
     if (question->json)
         status = print_json(&promise);
     else
-        print_all(&promise);
+        status = print_all(&promise);
 out:
     return status;
 }

@@ -240,8 +240,11 @@ static void check_folders(const struct gr_rule_context *r) {
 static void check_told(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
     const struct gr_strategy *strategy = gr_strategy_find(config->strategy.name);
-    static const char unscored[] = "scores of rows that silos hold out are noised only where "
-                                   "privacy.evaluation.noise_multiplier says how much";
+    const char *unscored = config->privacy.unit == GR_PRIVACY_ROW
+                               ? "scores of rows that silos hold out are noised only where "
+                                 "privacy.evaluation.noise_multiplier says how much"
+                               : "scores of rows that silos hold out are made for "
+                                 "privacy.unit row; data.test is a table that is nobody's";
     const bool noised = config->privacy.evaluation.noise_multiplier > 0;
     const struct {
         const char *path, *found, *why;

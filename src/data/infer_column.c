@@ -170,7 +170,10 @@ static gr_status leave_text(struct gr_inferred *c) {
     if (!c->accumulator.repeats && c->accumulator.n_unique > 0)
         return gr_infer_tell_left_out(c, "free text, all of it different");
     if (n > GR_WORDS_MAX)
-        return gr_infer_tell_left_out(c, "text of more than %d different values", GR_WORDS_MAX);
+        return gr_infer_tell_left_out(c,
+                                      "text of more than %d different values; if it names persons: "
+                                      "`type: group`",
+                                      GR_WORDS_MAX);
     return gr_infer_tell_left_out(
         c,
         "text of %zu different values; as a feature: `type: category, encode: "

@@ -201,8 +201,9 @@ gr_status gr_spending_charge_statistics(struct gr_cohort *cohort, const char *ru
 /* Not collective, and the same on all ranks. Whether no further round fits. */
 bool gr_spending_ends(const struct gr_federation *f);
 uint32_t gr_spending_last_round(const struct gr_federation *f);
-/* Not collective. What the rounds that are done have told. Errors: of the accountant. */
-gr_status gr_spending_account(const struct gr_federation *f,
+/* Not collective. What the rounds that are done have told; of a run that has not ended: what all
+ * that fit are going to. Errors: of the accountant. */
+gr_status gr_spending_account(const struct gr_federation *f, bool ended,
                               struct gr_privacy_account *out) GR_CHECKED;
 
 /* ---- operating_points.c -----------------------------------------------------------------------

@@ -82,7 +82,7 @@ static gr_status write_manifest(struct gr_run_state *run, const char *outcome,
         .study = run->options->evidence ? run->options->evidence->study : NULL,
     };
     if (f->spending) {
-        GR_TRY(gr_spending_account(f, &account));
+        GR_TRY(gr_spending_account(f, end, &account));
         manifest.privacy = &account;
     }
     memcpy(manifest.config_digest, run->config_digest, GR_DIGEST_BYTES);
@@ -423,6 +423,29 @@ static gr_status resolve(const struct gr_run_state *run, char **out) {
     return gr_config_to_yaml(&shown, out);
 }
 
+/* What is promised, before it is told. */
+static gr_status say_privacy(struct gr_run_state *run) {
+    const struct gr_config *config = run->config;
+    const struct gr_federation *f = run->federation;
+    struct gr_privacy_account account;
+    char line[256], before[64] = "";
+    gr_status status = GR_OK;
+    if (!run->progress || !f->spending) return GR_OK;
+    GR_TRY(gr_spending_account(f, false, &account));
+    if (account.before > 0)
+        snprintf(before, sizeof before, "; %.4g spent before, %.4g in all", account.before,
+                 account.total);
+    snprintf(line, sizeof line,
+             "privacy    each %s: epsilon at most %.4g, delta %g, after %u rounds%s",
+             gr_privacy_unit_text(config->privacy.unit), account.upper,
+             config->privacy.budget.delta, account.rounds, before);
+    if (config->run.rehearsal && config->privacy.unit != GR_PRIVACY_SILO)
+        snprintf(line, sizeof line, "privacy    none: a rehearsal's noise follows from run.seed");
+    gr_progress_say(run->progress, line);
+out:
+    return status;
+}
+
 /*
  * Rank 0, once the federation is made and before the first round. Differences are looked for before
  * the manifest is replaced, which would hide them. The config is written as it was given
@@ -441,6 +464,7 @@ gr_status gr_records_start(struct gr_run_state *run) {
     GR_TRY(open_files(run, done));
     run->opening.run_path = gr_path_shown(run->path);
     gr_progress_open(run->progress, &run->opening);
+    GR_TRY(say_privacy(run));
     note_beginning(run, done);
     gr_records_partings(run, done);
     GR_TRY(note_missing(run, done));
@@ -606,7 +630,9 @@ gr_status gr_records_finish(struct gr_run_state *run) {
                          run->path);
     if (run->progress && !run->ended) {
         const struct gr_headline headline = headline_of(run);
-        gr_progress_finish(run->progress, run->path, hex, &headline, NULL);
+        gr_progress_finish(
+            run->progress, run->path, hex, &headline,
+            gr_spending_ends(run->federation) ? "privacy.budget: no further round fits" : NULL);
     }
     run->ended = true;
 out:

@@ -122,7 +122,10 @@ static gr_status open_ledger(struct gr_federation *f, size_t local) {
                        "expected a folder of the silo's own, for its ledger",
                        silo->pseudonym, silo->id, gr_privacy_unit_text(config->privacy.unit));
     if (mkdir(directory, 0700) != 0 && errno != EEXIST)
-        return gr_fail(GR_ERROR_WRITE, "%s: %s", directory, strerror(errno));
+        return gr_fail(GR_ERROR_WRITE,
+                       "%s: %s: a silo's folder is made, but none above it, for there may be a "
+                       "ledger elsewhere",
+                       directory, strerror(errno));
     gr_digest_of(silo->digest, sizeof silo->digest, parts);
     const bool own = silo->n_links > 0;
     memcpy(whole, parts, sizeof whole);
@@ -525,12 +528,17 @@ uint32_t gr_spending_last_round(const struct gr_federation *f) {
 
 /* ---- afterwards ------------------------------------------------------------------------------ */
 
-gr_status gr_spending_account(const struct gr_federation *f, struct gr_privacy_account *out) {
+gr_status gr_spending_account(const struct gr_federation *f, bool ended,
+                              struct gr_privacy_account *out) {
     const struct gr_spending *spending = f->spending;
-    const uint32_t rounds = gr_server_rounds(f->server);
+    const uint32_t planned = f->config->run.rounds, last = spending->last_round,
+                   rounds = ended            ? gr_server_rounds(f->server)
+                            : last < planned ? last
+                                             : planned;
     struct gr_epsilon epsilon = {0};
     *out = (struct gr_privacy_account){
         .rounds = rounds,
+        .planned = !ended,
         .evaluations = spending->plan.evaluation.count > 0
                            ? gr_privacy_evaluations(f->config, rounds, is_over(f, rounds))
                            : 0,

@@ -56,12 +56,14 @@ static gr_status write_promise(const struct gr_config *config,
     return gr_text_format(
         out,
         "Differential privacy of one %s %s: epsilon at most %.4g (at least %.4g) at a delta of %g "
-        "after %u rounds, %llu noised sums of each silo, by discrete Gaussian noise of %g times "
+        "after %u rounds%s, %llu noised sums of each silo, by discrete Gaussian noise of %g times "
         "the clip norm %g (accounted for as %.4g)%s%s, against %s.%s",
         unit_of(privacy), neighbours_of(privacy), account->upper, account->lower,
-        privacy->budget.delta, account->rounds, (unsigned long long)account->rounds * plan->sums,
-        privacy->noise_multiplier, privacy->clip_norm, plan->round.noise_multiplier, statistics,
-        scores, against_whom(privacy), before);
+        privacy->budget.delta, account->rounds,
+        account->planned ? ", to which the run, which had not ended then, may have come" : "",
+        (unsigned long long)account->rounds * plan->sums, privacy->noise_multiplier,
+        privacy->clip_norm, plan->round.noise_multiplier, statistics, scores,
+        against_whom(privacy), before);
 }
 
 /* Where no noise is added. */

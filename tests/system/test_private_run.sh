@@ -7,7 +7,8 @@
 make_clinics 240
 
 # ---- what is told -----------------------------------------------------------------------------------
-check "a private run" exits 0 on_ranks 2 train run.yaml --run first --quiet
+check "a private run" exits 0 on_ranks 2 train run.yaml --run first
+check "whose terminal says what is promised" prints 'privacy    each row: epsilon at most '
 check "says which unit" equal "$(field first unit) $(field first adjacency) $(field first mechanism)" "row add_remove discrete_gaussian"
 check "and in a sentence what is promised" grep -q '"statement": "Differential privacy of one row that is there or not: epsilon at most [0-9.]* (at least [0-9.]*) at a delta of 0.0001 after 3 rounds, 30 noised sums of each silo' first/manifest.json
 # By the command, of the noise multiplier that is accounted for.
@@ -28,6 +29,10 @@ check "releases says what is refused" grep -q 'refused: it does not leave' relea
 check "and what is noised" grep -q 'noised, and charged to the ledger' releases.txt
 
 # ---- ledger and budget ------------------------------------------------------------------------------
+check "a table of a silo's own without a folder" exits 78 "$GRANARY" validate run.yaml --set 'silos=[{directory: own1}, {directory: own2}]'
+check "is told by validate" says 'silos[2].directory: found nothing, allowed a folder of the silo'
+check "the plan has what was spent" exits 0 "$GRANARY" privacy plan run.yaml
+check "by each ledger" bash -c '[ $(grep -c "^spent  *epsilon [0-9.]* by the ledger in own[123]; [0-9] of 3 rounds fit behind it" "$0") = 3 ]' "$OUT"
 check "each round is in each ledger" equal "$(entries own1) $(entries own2) $(entries own3)" "3 3 3"
 check "for the silo's eyes only" equal "$(stat -c %a own1) $(stat -c %a own1/privacy-ledger)" "700 600"
 check "another run is another model" exits 0 on_ranks 2 train run.yaml --run second --quiet

@@ -122,6 +122,8 @@ kill -9 $b
 join b; b=$!
 check "a site is lost and back" round_reached 12
 kill -9 $coordinator
+check "the manifest of a run that was killed says how much may have left" \
+    grep -q 'after 40 rounds, to which the run, which had not ended then, may have come' run/manifest.json
 coordinate coordinator --mailbox mail --quiet
 check "the coordinator is lost and back" ended $! $a $b $c
 check "all rounds are done" equal "$(wc -l <run/metrics.jsonl)" 40
