@@ -141,16 +141,26 @@ static bool say_garbage(struct letter *l) {
     memset(l->bytes, 0xff, l->n);
     return true;
 }
-/* The kinds of these only the coordinator may send; they are passed over, and the site stays. */
-static bool decide(struct letter *l) {
+/* An order of the next epoch, which only the coordinator may give, with the lists of a report. */
+static bool give_order(struct letter *l, uint32_t kind) {
     struct gr_control_message_head head;
     if (l->head.kind != CONTROL || l->n < sizeof head) return false;
     memcpy(&head, l->bytes, sizeof head);
-    if (head.kind != GR_CONTROL_PONG && head.kind != GR_CONTROL_PING) return false;
-    head.kind = GR_CONTROL_DECISION;
+    if (head.kind != GR_CONTROL_READY) return false;
+    head.kind = kind;
     head.epoch++;
     memcpy(l->bytes, &head, sizeof head);
     return true;
+}
+static bool decide(struct letter *l) {
+    return give_order(l, GR_CONTROL_DECISION);
+}
+static bool exclude(struct letter *l) {
+    return give_order(l, GR_CONTROL_EXCLUDED);
+}
+/* Orders go beside the letters of which they are made: their site stays in the study. */
+static bool is_order(spoil_function spoil) {
+    return spoil == decide || spoil == exclude;
 }
 /* Spoils a report that is about silos. */
 static bool change_report(struct letter *l, void (*change)(struct gr_control_message_head *head)) {
@@ -218,6 +228,7 @@ static const struct {
               {"nan", send_no_number},
               {"garbage", say_garbage},
               {"decision", decide},
+              {"exclusion", exclude},
               {"failure", report_failure},
               {"future", report_future},
               {"silo", report_others}};
@@ -296,7 +307,11 @@ gr_status __wrap_gr_gateway_send(struct gr_gateway *gateway, uint32_t party, enu
     if (n > 0) memcpy(letter.bytes, bytes, n);
     letter.n_head = n_head;
     letter.n = n;
-    if (spoil(&letter)) fprintf(stderr, "hostile: letter %d is spoilt\n", sent);
-    return __real_gr_gateway_send(gateway, party, kind, &letter.head, letter.n_head, letter.bytes,
-                                  letter.n, ticket);
+    const bool spoilt = spoil(&letter);
+    if (spoilt) fprintf(stderr, "hostile: letter %d is spoilt\n", sent);
+    const gr_status status =
+        __real_gr_gateway_send(gateway, party, kind, &letter.head, letter.n_head, letter.bytes,
+                               letter.n, spoilt && is_order(spoil) ? NULL : ticket);
+    if (status != GR_OK || !spoilt || !is_order(spoil)) return status;
+    return __real_gr_gateway_send(gateway, party, kind, head, n_head, bytes, n, ticket);
 }

@@ -72,6 +72,10 @@ judge "nan 60"
 write_study 40
 check "all approve again" approve_all
 # Orders of a site are passed over, and it takes part to the end.
-hostile "decision 0"
-check "a site that decides for all changes nothing" equal "$code $site_code" "0 0"
+for order in decision exclusion; do
+    hostile "$order 0"
+    check "$order: has been sent" grep -q "hostile: letter .* is spoilt" join-c.log
+    check "$order: a site that orders all changes nothing" equal "$code $site_code" "0 0"
+    check "$order: nobody is given up or goes" bash -c '! grep -E "given up|goodbye" hostile.log'
+done
 finish
