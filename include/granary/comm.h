@@ -469,7 +469,7 @@ bool gr_comm_out(const struct gr_comm *comm);
  */
 bool gr_comm_over(const struct gr_comm *comm);
 /* Not collective. How they have ended, where gr_comm_over: GR_OK, or GR_STOPPED: the run goes on
- * later. */
+ * later, or this rank is of a site that has to be shown its end. */
 gr_status gr_comm_over_with(const struct gr_comm *comm);
 
 /*

@@ -437,16 +437,25 @@ void gr_control_fail(struct gr_comm *comm, gr_status status) {
     memcpy(comm->situation.text, gr_message(), strlen(gr_message()) + 1);
 }
 
+/* A site whose gateway was given up has not seen the end of its records: none of its ranks is
+ * through. */
+static gr_status end_of_slot(const struct gr_comm *comm, int slot, gr_status outcome) {
+    const uint32_t party = gr_comm_party(comm, slot);
+    if (outcome != GR_OK || party == 0) return outcome;
+    return comm->rank_of[gr_link_job(comm->link, party)->first] < 0 ? GR_STOPPED : GR_OK;
+}
+
 /* Everybody is told, members or not: a rank that was given up and wakes later would otherwise ask
  * to join a run that is over until its patience ends. */
 static gr_status tell_the_end(struct gr_comm *comm, gr_status outcome) {
     gr_status status = GR_OK;
-    const struct gr_control_message_head head = {
-        .kind = GR_CONTROL_EXCLUDED, .epoch = GR_EPOCH_OVER, .status = (int32_t)outcome};
+    struct gr_control_message_head head = {.kind = GR_CONTROL_EXCLUDED, .epoch = GR_EPOCH_OVER};
     /* A gateway, the first slot of its job, is told last: it has then passed on what is the
      * others'. */
-    for (int i = comm->slots - 1; i >= 0; i--)
+    for (int i = comm->slots - 1; i >= 0; i--) {
+        head.status = (int32_t)end_of_slot(comm, i, outcome);
         if (i != comm->slot) GR_TRY(gr_control_message_send_plain(comm, i, &head));
+    }
     gr_detect_clear_up(comm);
 out:
     return status;
@@ -475,7 +484,8 @@ gr_status gr_control_finish(struct gr_comm *comm, gr_status outcome) {
         GR_TRY(gr_mailbox_poll(comm));
         if (comm->mailbox.excluded && comm->mailbox.excluded->head.epoch == GR_EPOCH_OVER) {
             gr_detect_clear_up(comm);
-            break;
+            if (comm->mailbox.excluded->head.status == GR_OK || outcome != GR_OK) break;
+            return gr_fail(GR_STOPPED, "the gateway of this site was given up");
         }
         /* A message that rank 0 sent before it left may still be on its way. */
         gr_detect(comm);

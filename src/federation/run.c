@@ -259,12 +259,16 @@ out:
     return status;
 }
 
-/* Of a rank that was given up: the others are through. A party of a study is to be there again
- * where they have only stopped; in a single job that is for whoever starts it again. */
+/* Of a rank that was given up: the others are through. A party of a study is to be there again,
+ * where they have only stopped, and where it has not seen the last seal; in a single job that is
+ * for whoever starts it again. */
 static gr_status end_of_others(const struct gr_run_state *run) {
     if (gr_comm_parties(run->comm) == 1 || gr_comm_over_with(run->comm) == GR_OK) return GR_OK;
-    return gr_fail(GR_STOPPED, "the others have stopped after round %u, to go on later",
-                   gr_federation_rounds_done(run->federation));
+    return gr_fail(
+        GR_STOPPED,
+        "the others have ended without this site, which has come to round %u: they go on "
+        "later, or the coordinator, started once more, shows it the end",
+        gr_federation_rounds_done(run->federation));
 }
 
 /*

@@ -181,6 +181,24 @@ kill -CONT $hung
 check "it takes part again until the end" ended $pids $hung
 # shellcheck disable=SC2046
 check "the audit finds all as it was vouched for" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
+# One that hangs until the others have ended is shown the end by a coordinator that is started once more.
+MINIMUM=3 COLLECTIVE=8 START=30 write_study 150
+check "a shorter study is approved" approve_all
+fresh
+coordinate late --mailbox mail; pids=$!
+join a; hung=$!
+for site in b c; do join $site; pids="$pids $!"; done
+check "rounds pass" round_reached 50
+kill -STOP $hung
+# shellcheck disable=SC2086
+check "the others end without it" ended $pids
+kill -CONT $hung
+sleep 3
+check "their end is not taken for its own" kill -0 $hung
+coordinate late --mailbox mail
+check "it is shown the last seal" ended $! $hung
+# shellcheck disable=SC2046
+check "the audit finds its journal whole" exits 0 "$GRANARY" audit run $(journals) --study study.yaml
 write_study 150
 
 # ---- what silos keep -------------------------------------------------------------------------------------
