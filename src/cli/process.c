@@ -123,12 +123,15 @@ gr_status gr_start_check_launcher(const struct gr_company *company) {
 
 /*
  * Open MPI opens ports on all interfaces, and starts a daemon that has others, even for a process
- * that nobody can ever call. Whoever has set these variables keeps what they say.
+ * that nobody can ever call. Lone processes of one user on one host share a folder of theirs by
+ * name, and one that starts while another removes it fails: nothing of a lone process lies in it.
+ * Whoever has set these variables keeps what they say.
  */
 void gr_start_alone(void) {
     static const char *const settings[][2] = {{"OMPI_MCA_btl", "self"},
                                               {"OMPI_MCA_pml", "ob1"},
-                                              {"OMPI_MCA_ess_singleton_isolated", "1"}};
+                                              {"OMPI_MCA_ess_singleton_isolated", "1"},
+                                              {"OMPI_MCA_orte_create_session_dirs", "0"}};
     if (has_way_to_others()) return;
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         (void)setenv(settings[i][0], settings[i][1], 0);
