@@ -3,7 +3,7 @@
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance
-#   encodings medians letters noise sealing post institutions secure masked masked_sites private many hundred
+#   encodings medians letters noise sealing post institutions secure masked masked_sites sites_round private many hundred
 # The comparisons with PyTorch and scikit-learn need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters noise sealing post institutions secure masked masked_sites private}
+SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters noise sealing post institutions secure masked masked_sites sites_round private}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -480,6 +480,20 @@ masked_sites() {
     cd ..
 }
 
+sites_round() {
+    local every
+    say "three sites by https on the loopback, 1,002 parameters: a round beyond training; to reach 10 ms"
+    mkdir sites_round && cd sites_round || return
+    hundred_files 3
+    sed -i 's/^run:.*/run: {rounds: 400}/; s/hidden: .8./hidden: [200]/' study.yaml
+    printf 'checkpoint: {every: 1000}\nsecure: {aggregation: false}\n' >>study.yaml
+    for every in 1000 1; do
+        echo "scored every $every rounds: the sum and the evaluation $(sites_once $every false)ms, all beyond training" \
+            "$(paste <(column run/metrics.jsonl total) <(column run/metrics.jsonl train) | awk '{print 1000 * ($1 - $2)}' | median) ms"
+    done
+    cd ..
+}
+
 # hundred_files SITES: tables, keys and a signed study of SITES sites in the working folder, and its trial.
 hundred_files() {
     local i sites='' tables=''
@@ -522,7 +536,8 @@ hundred() {
     say "a study of $n sites, 50 rounds: simulated with random absence, on 2 ranks and on $n; $n jobs over https"
     mkdir hundred && cd hundred || return
     hundred_files $n
-    sed "s/^  availability:.*/  availability: $(absences $n 50)/; s/^  sampling:.*/  sampling: list/" trial/config.yaml >trial/absent.yaml
+    echo "  availability: $(absences $n 50)" >absences
+    sed -e '/^  availability:/{r absences' -e 'd}' -e 's/^  sampling:.*/  sampling: list/' trial/config.yaml >trial/absent.yaml
     for i in 2 $n; do
         started=$(date +%s.%N)
         "$GRANARY" run -n $i trial/absent.yaml --run absent-$i --quiet </dev/null >absent.log 2>&1 || echo "failed: $(tail -n 1 absent.log)"

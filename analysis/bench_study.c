@@ -3,8 +3,10 @@
  * A sum between institutions over https on the loopback: a coordinator and SITES sites, a process
  * each, add up PARAMETERS parameters, from each site's update to the step on every side, the
  * journal's digest of the update included; in turn with libcurl alone, which moves the same bytes
- * up, and then down again, through the same TLS. Prints the medians, and the memory of the
- * coordinator, of which libcurl's part is let go of before: P is 4 bytes times the parameters.
+ * up, and then down again, through the same TLS: first by calls on a connection that is there, with
+ * large buffers, and then by the command curl, a process for each direction. Prints the medians,
+ * and the memory of the coordinator, of which libcurl's part is let go of before: P is 4 bytes
+ * times the parameters.
  *
  *   bench_study [SITES [PARAMETERS [ring16|ring32|ring64 [REPETITIONS]]]]
  */
@@ -153,6 +155,18 @@ static struct taken plain_once(struct study_bench *bench, CURL *easy, const stru
     return since_begin(bench, begin, cpu);
 }
 
+/* Seconds of the command, from a file in the page cache and to nowhere. */
+static double command_once(struct study_bench *bench, const struct calling *calling, bool up) {
+    char command[512], file[64] = "";
+    const double begin = all_are_here(bench);
+    if (up) snprintf(file, sizeof file, "-H Expect: -T %s/bytes", scratch);
+    snprintf(command, sizeof command,
+             "curl -sSk --noproxy '*' --pinnedpubkey '%s' -o /dev/null %s %s", calling->pin, file,
+             calling->plain_url);
+    if (bench->me > 0) INSIST(system(command) == 0);
+    return all_are_here(bench) - begin;
+}
+
 static int ascending(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -170,19 +184,23 @@ static struct taken median_of(const struct taken *taken, int n) {
 }
 
 static void print_figures(const struct study_bench *bench, const struct taken *up,
-                          const struct taken *down, const struct taken *sum) {
+                          const struct taken *down, double *command, const struct taken *sum) {
+    qsort(command, (size_t)bench->repetitions, sizeof *command, ascending);
     const struct taken u = median_of(up, bench->repetitions),
                        d = median_of(down, bench->repetitions),
                        s = median_of(sum, bench->repetitions);
     printf("%u sites, %zu parameters, %s: sum %.4f s, of processors %.4f s; libcurl alone, up and "
-           "down, %.4f + %.4f s, of processors %.4f s; ratio %.2f, of processors %.2f\n",
+           "down, %.4f + %.4f s, of processors %.4f s; ratio %.2f, of processors %.2f; the command "
+           "curl, up and down, %.4f s; ratio %.2f\n",
            bench->sites, bench->parameters, gr_encoding_text(bench->encoding), s.wall_s, s.cpu_s,
            u.wall_s, d.wall_s, u.cpu_s + d.cpu_s, s.wall_s / (u.wall_s + d.wall_s),
-           s.cpu_s / (u.cpu_s + d.cpu_s));
+           s.cpu_s / (u.cpu_s + d.cpu_s), command[bench->repetitions / 2],
+           s.wall_s / command[bench->repetitions / 2]);
 }
 
 static void run_party(struct study_bench *bench, const struct calling *calling) {
     static struct taken up[REPETITIONS_MAX], down[REPETITIONS_MAX], sum[REPETITIONS_MAX];
+    static double command[REPETITIONS_MAX];
     struct gr_comm_study of;
     CURL *easy = curl_easy_init();
     open_party(bench, &of);
@@ -192,10 +210,12 @@ static void run_party(struct study_bench *bench, const struct calling *calling) 
     for (int r = 0; r < bench->repetitions; r++) {
         up[r] = plain_once(bench, easy, calling, true);
         down[r] = plain_once(bench, easy, calling, false);
+        command[r] = command_once(bench, calling, true);
+        command[r] += command_once(bench, calling, false);
         sum[r] = sum_once(bench);
     }
     if (bench->me == 0 && bench->repetitions > 0) {
-        print_figures(bench, up, down, sum);
+        print_figures(bench, up, down, command, sum);
         INSIST(madvise(plenty, total + (1 << 20), MADV_DONTNEED) == 0);
         forget_peak();
     }
@@ -235,6 +255,14 @@ static void *map_zeros(size_t bytes, int how) {
     return memory;
 }
 
+/* For the command. */
+static void write_bytes(void) {
+    char path[64];
+    snprintf(path, sizeof path, "%s/bytes", scratch);
+    FILE *file = fopen(path, "w");
+    INSIST(file && fwrite(plenty, 1, total, file) == total && fclose(file) == 0);
+}
+
 /* The sites share one update and one state, so that a hundred of them fit into a machine. */
 static void make_bytes(struct study_bench *bench) {
     uint32_t state = 1;
@@ -269,6 +297,7 @@ int main(int argc, char **argv) {
     CHECK(gr_base_start());
     make_study(bench.sites + 1);
     make_bytes(&bench);
+    write_bytes();
     for (uint32_t s = 1; s <= bench.sites; s++) {
         INSIST(pipe(to_site[s]) == 0);
         if ((processes[s] = fork()) != 0) continue;
