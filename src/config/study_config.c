@@ -112,8 +112,12 @@ static gr_status privately_alone(struct gr_node *root, const struct gr_privacy_c
     gr_status status = GR_OK;
     if (privacy->noise == GR_NOISE_SHARED)
         GR_TRY(set_text(section, "noise", privacy->unit == GR_PRIVACY_SILO ? "root" : "silo"));
-    if (privacy->adaptive_clipping.quantile > 0)
-        status = set_text(gr_node_at(root, "privacy.adaptive_clipping"), "quantile", "0");
+    if (privacy->adaptive_clipping.quantile > 0) {
+        struct gr_node *clipping = gr_node_at(root, "privacy.adaptive_clipping");
+        GR_TRY(set_text(clipping, "quantile", "0"));
+        GR_TRY(set_text(clipping, "count_noise", "0"));
+        status = set_text(clipping, "learning_rate", "0.2"); /* the default */
+    }
 out:
     return status;
 }

@@ -553,7 +553,8 @@ START_TEST(a_site_of_a_private_study_can_be_looked_at_alone) {
         "privacy: {unit: row, noise: shared, clip_norm: 1, noise_multiplier: 20, expected_batch: "
         "16, expected_units: 150, budget: {delta: 0.001}}\n",
         "privacy: {unit: silo, adjacency: zero_out, noise: shared, clip_norm: 1, noise_multiplier: "
-        "5, adaptive_clipping: {quantile: 0.5, count_noise: 3}, budget: {delta: 0.01}}\n"};
+        "5, adaptive_clipping: {quantile: 0.5, count_noise: 3, learning_rate: 0.3}, budget: "
+        "{delta: 0.01}}\n"};
     char text[2048];
     struct gr_config *config = NULL;
     struct gr_site *site = NULL;
