@@ -180,19 +180,27 @@ static int add_named(json_t *line, const struct gr_metrics *m) {
     return bad;
 }
 
+/* Of one of the standard errors that noise gives the scores: its key, and where it is kept. */
+enum { NOISE_ERRORS = 4 };
+static double *noise_error_of(struct gr_noise_errors *errors, size_t i, const char **key) {
+    static const char *const keys[NOISE_ERRORS] = {"validation_loss_error",
+                                                   "validation_accuracy_error", "test_loss_error",
+                                                   "test_accuracy_error"};
+    double *const values[NOISE_ERRORS] = {&errors->validation_loss, &errors->validation_accuracy,
+                                          &errors->test_loss, &errors->test_accuracy};
+    *key = keys[i];
+    return values[i];
+}
+
 /* NaN: there is noise, and the score is not defined for it. */
 static int add_errors(json_t *line, const struct gr_metrics *m) {
-    const struct {
-        const char *key;
-        double value;
-    } error[] = {{"validation_loss_error", m->noise_error.validation_loss},
-                 {"validation_accuracy_error", m->noise_error.validation_accuracy},
-                 {"test_loss_error", m->noise_error.test_loss},
-                 {"test_accuracy_error", m->noise_error.test_accuracy}};
+    struct gr_noise_errors errors = m->noise_error;
     int bad = 0;
-    for (size_t i = 0; i < sizeof error / sizeof *error; i++)
-        if (!(error[i].value <= 0))
-            bad |= json_object_set_new(line, error[i].key, number(error[i].value));
+    for (size_t i = 0; i < NOISE_ERRORS; i++) {
+        const char *key;
+        const double *error = noise_error_of(&errors, i, &key);
+        if (!(*error <= 0)) bad |= json_object_set_new(line, key, number(*error));
+    }
     return bad;
 }
 
@@ -329,6 +337,14 @@ static void read_silos(const json_t *json, struct gr_metrics *out) {
     }
 }
 
+static void read_errors(const json_t *json, struct gr_metrics *out) {
+    for (size_t i = 0; i < NOISE_ERRORS; i++) {
+        const char *key;
+        double *error = noise_error_of(&out->noise_error, i, &key);
+        if (json_object_get(json, key)) *error = gr_json_real(json, key);
+    }
+}
+
 /* Lines of earlier versions lack members: zeros, and NAN. */
 static void from_json(json_t *json, struct gr_metrics *out) {
     *out = (struct gr_metrics){0};
@@ -339,6 +355,7 @@ static void from_json(json_t *json, struct gr_metrics *out) {
     }
     read_named(json, out);
     read_silos(json, out);
+    read_errors(json, out);
     out->clip_norm = json_object_get(json, "clip_norm") ? gr_json_real(json, "clip_norm") : 0;
 }
 

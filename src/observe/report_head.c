@@ -120,9 +120,16 @@ static void write_result(FILE *page, const struct gr_report_totals *t,
     double loss = t->tested ? m->test_loss : m->validation_loss;
     fprintf(page, "On %s, the model after round %u ", rows, m->round);
     if (isfinite(accuracy)) {
+        const double error =
+            t->tested ? m->noise_error.test_accuracy : m->noise_error.validation_accuracy;
         fputs("is right in ", page);
         gr_html_percent(page, accuracy, 2);
         fputs(" of the cases", page);
+        if (error > 0) {
+            fputs(", with a standard error of ", page);
+            gr_html_percent(page, error, 2);
+            fputs(" by the noise of differential privacy alone", page);
+        }
         write_best(page, m, t->tested ? t->best_tested : t->best_validated, t->tested != NULL);
         write_headline(page, headline);
     } else {
@@ -186,24 +193,52 @@ static void figure_end(FILE *page, const char *label) {
     fprintf(page, "</b><span>%s</span></div>\n", label);
 }
 
+/* A score's rows, its value and the standard error that noise gives it; 0 or NaN: none. */
+struct report_score {
+    double accuracy, accuracy_error, loss, loss_error;
+};
+
 /*
  * Per cent for accuracy, four decimals for a loss: more digits would pretend to a precision that
  * few test rows give.
  */
-static void write_score(FILE *page, const char *rows, double accuracy, double loss) {
+static void write_score(FILE *page, const char *rows, const struct report_score *s) {
+    static const char error[] = " <small>standard error ";
     char label[40];
-    if (isfinite(accuracy)) {
+    if (isfinite(s->accuracy)) {
         snprintf(label, sizeof label, "%s accuracy", rows);
         figure_begin(page);
-        gr_html_percent(page, accuracy, 2);
+        gr_html_percent(page, s->accuracy, 2);
+        if (s->accuracy_error > 0) {
+            fputs(error, page);
+            gr_html_percent(page, s->accuracy_error, 2);
+            fputs("</small>", page);
+        }
         figure_end(page, label);
     }
-    if (isfinite(loss)) {
+    if (isfinite(s->loss)) {
         snprintf(label, sizeof label, "%s loss", rows);
         figure_begin(page);
-        gr_html_real(page, loss, 4);
+        gr_html_real(page, s->loss, 4);
+        if (s->loss_error > 0) {
+            fputs(error, page);
+            gr_html_real(page, s->loss_error, 4);
+            fputs("</small>", page);
+        }
         figure_end(page, label);
     }
+}
+
+/* Of test rows, or where there are none of the validation rows. */
+static void write_scores(FILE *page, const struct gr_report_totals *t) {
+    const struct gr_metrics *m = t->tested ? t->tested : t->validated;
+    if (!m) return;
+    const struct gr_noise_errors *e = &m->noise_error;
+    const struct report_score test = {m->test_accuracy, e->test_accuracy, m->test_loss,
+                                      e->test_loss},
+                              validation = {m->validation_accuracy, e->validation_accuracy,
+                                            m->validation_loss, e->validation_loss};
+    write_score(page, t->tested ? "test" : "validation", t->tested ? &test : &validation);
 }
 
 /*
@@ -213,11 +248,7 @@ static void write_score(FILE *page, const char *rows, double accuracy, double lo
 static void write_figures(FILE *page, const struct gr_report_run *run,
                           const struct gr_report_totals *t) {
     fputs("<section class=\"grid figures\" aria-label=\"Figures\">\n", page);
-    if (t->tested)
-        write_score(page, "test", t->tested->test_accuracy, t->tested->test_loss);
-    else if (t->validated)
-        write_score(page, "validation", t->validated->validation_accuracy,
-                    t->validated->validation_loss);
+    write_scores(page, t);
     const struct gr_headline headline = gr_report_headline(run);
     if (isfinite(headline.largest)) {
         figure_begin(page);

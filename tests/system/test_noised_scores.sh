@@ -29,6 +29,10 @@ left=$(grep '"event":"releases"' first/events.jsonl | grep -o '"name":"[a-z-]*"'
 check "nothing else of rows has left" equal "$(echo "$left" | grep -o 'classes-held\|unscored\|silo-scores\|rows"\|auc-bounds\|noised-scores' | tr '\n' ' ')" "noised-scores "
 check "evaluation.json has no count" grep -q '"why": "of rows that silos hold out counts leave with noise alone' first/evaluation.json
 check "nor counts of a confusion matrix" equal "$(sed -n '/"counts"/,/^ }/p' first/evaluation.json | grep -o '[0-9][0-9]*' | sort -u)" 0
+error=$(figure first test_accuracy_error | tail -1 | awk '{ printf "%.2f", 100 * $1 }')
+check "the report has the standard error beside the score" grep -qE "[0-9.]+&#8239;% <small>standard error $error&#8239;%</small></b><span>test accuracy" first/report.html
+check "and in its first sentence" grep -qE "of the cases, with a standard error of $error&#8239;% by the noise" first/report.html
+check "and what is promised" grep -q 'Differential privacy of one row that is there or not: epsilon at most' first/report.html
 "$GRANARY" releases run.yaml >releases.txt
 check "releases lists them" grep -q noised-scores releases.txt
 check "the split's secret is the silo's own" equal "$(stat -c '%a %s' own1/privacy-split)" "600 32"
