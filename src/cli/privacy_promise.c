@@ -53,8 +53,10 @@ static double noise_in_mean(const struct gr_config *config) {
     const uint32_t parties = gr_secure_parties(config),
                    needed = gr_secure_threshold(config, parties) - config->secure.colluding;
     const double more = privacy->noise == GR_NOISE_SHARED ? sqrt((double)parties / needed) : 1;
+    const double silos = privacy->noise == GR_NOISE_SHARED ? silos_of_round(config) : 1;
     return more * gr_privacy_update_noise(config) /
-           (privacy->unit == GR_PRIVACY_SILO ? silos_of_round(config) : privacy->expected_batch);
+           (privacy->unit == GR_PRIVACY_SILO ? silos_of_round(config)
+                                             : silos * privacy->expected_batch);
 }
 
 static gr_status compute(const struct gr_plan_question *question, struct promise *promise) {
@@ -310,7 +312,10 @@ static void print_harm(const struct promise *promise) {
                "noise in a %s%s: %.3g times the clip norm in each parameter. Over all of 1,000, "
                "200,000 and 10,000,000 parameters (L2 norm) %.3g, %.3g and %.3g times, beside at "
                "most 1 of what is clipped",
-               silo ? "round's mean update" : "step's mean gradient of one silo",
+               silo ? "round's mean update"
+               : promise->config->privacy.noise == GR_NOISE_SHARED
+                   ? "step's mean gradient of all silos"
+                   : "step's mean gradient of one silo",
                promise->plan.bands > 0 ? ", before it is correlated" : "", each, each * sqrt(1e3),
                each * sqrt(2e5), each * sqrt(1e7));
 }

@@ -337,19 +337,37 @@ out:
     return status;
 }
 
+/* The most rounds of this run that a silo here has been charged for: those behind a checkpoint that
+ * were trained before it was stopped are trained again, and told twice. */
+static int64_t rounds_charged(const struct gr_federation *f) {
+    int64_t most = 0;
+    for (size_t i = 0; i < f->data->n_local && charges(f); i++) {
+        const struct gr_ledger *ledger = f->spending->ledger[i];
+        size_t n = 0;
+        int64_t own = 0;
+        const struct gr_ledger_entry *entry = ledger ? gr_ledger_entries(ledger, &n) : NULL;
+        for (size_t k = 0; k < n; k++)
+            own +=
+                entry[k].release == GR_NOISED_ROUND && strcmp(entry[k].run, f->spending->run) == 0;
+        if (own > most) most = own;
+    }
+    return most;
+}
+
 /* Rank 0 has to say in evidence what was spent before, wherever the silo is. In millionths, rounded
  * up: all ranks find the same number. */
 static gr_status agree_rounds(struct gr_federation *f, const struct outlook *all) {
     const uint32_t done = gr_server_rounds(f->server);
-    int64_t word[3] = {-(int64_t)(all->rounds < UINT32_MAX ? all->rounds : UINT32_MAX),
+    int64_t word[4] = {-(int64_t)(all->rounds < UINT32_MAX ? all->rounds : UINT32_MAX),
                        (int64_t)fmin(ceil(all->before * 1e6), 0x1p62),
-                       (int64_t)fmin(ceil(all->total * 1e6), 0x1p62)};
-    gr_status status = gr_comm_max_public(f->comm, word, 3);
+                       (int64_t)fmin(ceil(all->total * 1e6), 0x1p62), rounds_charged(f)};
+    gr_status status = gr_comm_max_public(f->comm, word, 4);
     if (status != GR_OK) return status;
     const int64_t last = (int64_t)done - word[0];
     f->spending->last_round = last < UINT32_MAX ? (uint32_t)last : UINT32_MAX;
     f->spending->before = (double)word[1] * 1e-6;
     f->spending->total = (double)word[2] * 1e-6;
+    f->spending->again = word[3] > (int64_t)done ? (uint64_t)(word[3] - (int64_t)done) : 0;
     return GR_OK;
 }
 

@@ -78,6 +78,8 @@ signal_ours KILL
 wait 2>/dev/null
 check "a run that was killed goes on" exits 0 on_ranks 1 train run.yaml --run killed --resume --quiet --set run.rounds=60 --set train.steps=400 --set checkpoint.every=20 --set privacy.budget.epsilon=0
 check "and is charged for each round, and again for those that are trained again" awk -v n=$(($(entries own3) - before)) 'BEGIN { exit !(n > 60 && n < 100) }'
+told=$("$GRANARY" privacy epsilon --noise-multiplier "$(field killed noise_multiplier_accounted)" --sampling 0.096 --steps $((400 * ($(entries own3) - before))) --delta 1e-4 --json | sed -n 's/^ *"epsilon_upper": \([0-9.]*\),*$/\1/p')
+check "all of which the manifest counts" awk -v a="$told" -v b="$(field killed epsilon_upper)" 'BEGIN { exit !(a > 0 && b > a * 0.999 && b < a * 1.001) }'
 
 # ---- a rehearsal ------------------------------------------------------------------------------------
 before=$(entries own1)
