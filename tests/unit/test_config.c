@@ -40,7 +40,8 @@ static const struct {
      "t.yaml:5: rond: found an unknown key, allowed run, data, silos, preprocess, model, train, "
      "round, "
      "strategy, "
-     "aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, observe, policy, card, "
+     "aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, observe, policy, gates, "
+     "card, "
      "faults; "
      "nearest is "
      "round"},
@@ -49,7 +50,7 @@ static const struct {
      "train, "
      "round, "
      "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, observe, policy, "
-     "card, faults; "
+     "gates, card, faults; "
      "nearest "
      "is "
      "train.learning_rate"},
@@ -916,7 +917,7 @@ static const struct {
      "--set rounds: found an unknown key, allowed run, data, silos, preprocess, model, train, "
      "round, "
      "strategy, aggregation, secure, privacy, evaluate, stop, checkpoint, alerts, observe, policy, "
-     "card, faults; "
+     "gates, card, faults; "
      "nearest "
      "is "
      "run.rounds"},
