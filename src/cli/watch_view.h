@@ -8,13 +8,13 @@
 
 struct gr_watched_run {
     struct gr_run_watch *watch; /* owned */
-    char label[64];         /* of its folder, quoted */
-    char state[128];        /* in words */
-    double judged_s;        /* when it was judged, by gr_clock_seconds */
-    double moved_s;         /* when a round was seen to come; 0: none was */
-    bool alive;             /* a process is at work on it, as far as is known */
-    char study[96];         /* whom the coordinator of a study waits for; "": nobody */
-    uint32_t printed;       /* the last round of which a line was printed */
+    char label[64];             /* of its folder, quoted */
+    char state[128];            /* in words */
+    double judged_s;            /* when it was judged, by gr_clock_seconds */
+    double moved_s;             /* when a round was seen to come; 0: none was */
+    bool alive;                 /* a process is at work on it, as far as is known */
+    char study[96];             /* whom the coordinator of a study waits for; "": nobody */
+    uint32_t printed;           /* the last round of which a line was printed */
 };
 
 /* Seconds that its rounds left will take; NAN: not known. now_s: since the epoch. */

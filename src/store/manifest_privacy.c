@@ -62,8 +62,8 @@ static gr_status write_promise(const struct gr_config *config,
         privacy->budget.delta, account->rounds,
         account->planned ? ", to which the run, which had not ended then, may have come" : "",
         (unsigned long long)account->rounds * plan->sums, privacy->noise_multiplier,
-        privacy->clip_norm, plan->round.noise_multiplier, statistics, scores,
-        against_whom(privacy), before);
+        privacy->clip_norm, plan->round.noise_multiplier, statistics, scores, against_whom(privacy),
+        before);
 }
 
 /* Where no noise is added. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Made by analysis/peers/reference_sklearn.py with scikit-learn 1.2.1 and statsmodels 0.13.5+dfsg; do not edit. */
+/* Made by analysis/peers/reference_sklearn.py with scikit-learn 1.2.1 and statsmodels 0.13.5+dfsg;
+ * do not edit. */
 /* clang-format off */
 static const double sklearn_two_accuracy = 0.80000000000000004;
 static const double sklearn_two_log_loss = 0.6654718211294679;

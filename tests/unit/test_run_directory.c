@@ -404,8 +404,8 @@ START_TEST(versions) {
 }
 END_TEST
 
-RUN_TESTS("run_directory", latest_moves, latest_is_gone_on_with_by_name, nothing_to_resume, lock_is_held,
-          lock_goes_with_its_process, a_run_is_not_overwritten, not_a_folder, read_only,
-          manifest_says_what_ran, manifest_names_nobody, stretches_are_kept,
+RUN_TESTS("run_directory", latest_moves, latest_is_gone_on_with_by_name, nothing_to_resume,
+          lock_is_held, lock_goes_with_its_process, a_run_is_not_overwritten, not_a_folder,
+          read_only, manifest_says_what_ran, manifest_names_nobody, stretches_are_kept,
           interrupted_stretch_has_its_rounds, taken_over, taken_over_without_files,
           damaged_manifest, versions)
