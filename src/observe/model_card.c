@@ -163,18 +163,28 @@ static void write_summary(FILE *card, const struct gr_report_run *run) {
     }
 }
 
+static void write_noised_score(FILE *card, const char *name, const char *rows, uint32_t round,
+                               double score, double error) {
+    if (!isfinite(score)) return;
+    fprintf(card, "| %s (%s rows, after round %u) | %.4g", name, rows, round, score);
+    if (error > 0) fprintf(card, " (standard error of the noise alone: %.2g)", error);
+    fputs(" |\n", card);
+}
+
 /* A score of rows that are noised is of the last round that has one. */
 static void write_noised(FILE *card, const struct gr_report_run *run) {
     const struct gr_report_totals totals = gr_report_totals_of(run);
     const struct gr_metrics *m = totals.tested ? totals.tested : totals.validated;
-    const char *rows = totals.tested ? "test" : "validation";
-    if (!m) return;
-    const double accuracy = totals.tested ? m->test_accuracy : m->validation_accuracy,
-                 loss = totals.tested ? m->test_loss : m->validation_loss;
-    if (isfinite(accuracy))
-        fprintf(card, "| accuracy (%s rows, after round %u) | %.4g |\n", rows, m->round, accuracy);
-    if (isfinite(loss))
-        fprintf(card, "| loss (%s rows, after round %u) | %.4g |\n", rows, m->round, loss);
+    if (m && totals.tested) {
+        write_noised_score(card, "accuracy", "test", m->round, m->test_accuracy,
+                           m->noise_error.test_accuracy);
+        write_noised_score(card, "loss", "test", m->round, m->test_loss, m->noise_error.test_loss);
+    } else if (m) {
+        write_noised_score(card, "accuracy", "validation", m->round, m->validation_accuracy,
+                           m->noise_error.validation_accuracy);
+        write_noised_score(card, "loss", "validation", m->round, m->validation_loss,
+                           m->noise_error.validation_loss);
+    }
 }
 
 static bool is_told(const json_t *metric) {

@@ -27,6 +27,7 @@ check "rows are told with noise" within "$(figure first test_rows | tail -1)" 21
 check "which is another each time" test "$(figure first test_rows | grep -v '^0$' | sort -u | wc -l)" -gt 1
 left=$(grep '"event":"releases"' first/events.jsonl | grep -o '"name":"[a-z-]*"' | sort -u | tr '\n' ' ')
 check "nothing else of rows has left" equal "$(echo "$left" | grep -o 'classes-held\|unscored\|silo-scores\|rows"\|auc-bounds\|noised-scores' | tr '\n' ' ')" "noised-scores "
+check "the model card tells them with the noise's part in them" grep -qE '^\| accuracy \(test rows, after round 5\) \| 0?\.[0-9]+ \(standard error of the noise alone: 0\.[0-9]+\) \|$' first/model-card.md
 check "evaluation.json has no count" grep -q '"why": "of rows that silos hold out counts leave with noise alone' first/evaluation.json
 check "nor counts of a confusion matrix" equal "$(sed -n '/"counts"/,/^ }/p' first/evaluation.json | grep -o '[0-9][0-9]*' | sort -u)" 0
 error=$(figure first test_accuracy_error | tail -1 | awk '{ printf "%.2f", 100 * $1 }')
