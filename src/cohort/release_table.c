@@ -319,13 +319,11 @@ static const struct gr_release_row rows[] = {
     {GR_RELEASE_NOISED_STATISTICS, "noised-statistics",
      "of each column that is standardised or filled by its mean: values, their sum and that of "
      "their squares, each clamped to the column's range; of each that is filled by its mode the "
-     "rows of "
-     "each category",
+     "rows of each category",
      "sums of integers, to which each silo has added noise",
      "all ranks; model.h5: mean, deviation and mode", GR_RELEASE_AT_START,
      "where fewer silos than policy.minimum_silos can be read nothing begins; once for a run, not "
-     "as "
-     "it goes on",
+     "as it goes on",
      fits_with_noise, GR_SECURE_MASKED, GR_PRIVATE_NOISED},
 };
 

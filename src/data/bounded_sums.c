@@ -90,6 +90,7 @@ static void add_category(const struct gr_bounded_sums *of, const struct unit *un
     int64_t count = 0;
     for (size_t i = 0; i < unit->n; i++)
         count += is_code(value_of(unit, i, value), of->n);
+    if (count == 0) return;
     for (size_t i = 0; i < unit->n; i++) {
         const float code = value_of(unit, i, value);
         if (is_code(code, of->n))

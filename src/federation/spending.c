@@ -518,6 +518,7 @@ gr_status gr_spending_charge_statistics(struct gr_cohort *cohort, const char *ru
                               .data = gr_cohort_data(cohort)};
     gr_status status, mine;
     GR_TRY(gr_comm_agree(f.comm, gr_spending_create(&f)));
+    if (!f.spending) return GR_OK;
     snprintf(f.spending->run, sizeof f.spending->run, "%s", run_id);
     f.spending->run_path = run_path;
     f.spending->statistics_due = true;

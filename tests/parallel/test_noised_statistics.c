@@ -79,7 +79,7 @@ static void leave(const char *folder) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unlink(names[i]);
     for (int s = 0; s < SILOS; s++) { /* folders of silos that told something */
-        char name[32];
+        char name[48];
         snprintf(name, sizeof name, "o%d/silo-%03d.log", s, s);
         unlink(name);
         name[2] = '\0';
