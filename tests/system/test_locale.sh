@@ -52,6 +52,6 @@ unmarked() {
             grep -qE 'LC_ALL=C|/(environment|library|case|asserts)\.sh' "$TOP/$script" || echo "$script"
         done
 }
-# train.sbatch takes a whole number from a line; asserts.sh, scenarios.sh and sites.sh are sourced by scripts that say so.
-check "none forgets it" equal "$(unmarked | tr '\n' ' ')" "jobs/train.sbatch tests/faults/asserts.sh tests/sites/scenarios.sh tests/system/sites.sh "
+# train.sbatch takes a whole number from a line; asserts.sh, scenarios.sh, clinics.sh and sites.sh are sourced by scripts that say so.
+check "none forgets it" equal "$(unmarked | tr '\n' ' ')" "jobs/train.sbatch tests/faults/asserts.sh tests/sites/scenarios.sh tests/system/clinics.sh tests/system/sites.sh "
 finish
