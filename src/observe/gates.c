@@ -78,20 +78,25 @@ static struct figure exactly(double value) {
     return (struct figure){value, value};
 }
 
+/* Not finite: its value is not told, or there is no such metric. */
+static struct figure bounds_of(const json_t *metric) {
+    const double lower = gr_json_real(metric, "lower"), upper = gr_json_real(metric, "upper");
+    return isfinite(lower) && isfinite(upper) ? (struct figure){lower, upper}
+                                              : exactly(gr_json_real(metric, "value"));
+}
+
 static struct figure score_of(const struct gr_report_run *run, const char *name, char *why,
                               size_t size) {
     const json_t *metric = json_object_get(json_object_get(run->evaluation, "metrics"), name);
-    const double value = gr_json_real(metric, "value"), lower = gr_json_real(metric, "lower"),
-                 upper = gr_json_real(metric, "upper");
+    const struct figure found = bounds_of(metric);
     const char *reason = gr_json_text(metric, "why");
-    if (isfinite(lower) && isfinite(upper)) return (struct figure){lower, upper};
-    if (isfinite(value)) return exactly(value);
-    snprintf(why, size, "%s",
-             !run->evaluation ? "the run has no evaluation.json"
-             : !metric        ? "it is no metric of the run's evaluation"
-             : reason         ? reason
-                              : "it is not told");
-    return unknown;
+    if (!isfinite(found.lower))
+        snprintf(why, size, "%s",
+                 !run->evaluation ? "the run has no evaluation.json"
+                 : !metric        ? "it is no metric of the run's evaluation"
+                 : reason         ? reason
+                                  : "it is not told");
+    return found;
 }
 
 /* Against a model that was scored on as many rows of the same kind: rows that are others have other
@@ -134,11 +139,8 @@ static struct figure worst_silo_of(const struct gr_report_run *run, const struct
         return unknown;
     }
     json_array_foreach(silos, i, silo) {
-        const json_t *metric = json_object_get(json_object_get(silo, "metrics"), gate->metric);
-        const double value = gr_json_real(metric, "value"), lower = gr_json_real(metric, "lower"),
-                     upper = gr_json_real(metric, "upper");
         const struct figure own =
-            isfinite(lower) && isfinite(upper) ? (struct figure){lower, upper} : exactly(value);
+            bounds_of(json_object_get(json_object_get(silo, "metrics"), gate->metric));
         if (!isfinite(own.lower)) {
             snprintf(why, size, "it is not told of every silo");
             return unknown;
