@@ -6,16 +6,12 @@
  */
 #include <granary/observe.h>
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
+#include "observe/spawn.h"
 
 enum { WORDS_MAX = 32 };
 
@@ -40,33 +36,6 @@ static int text_file(const char *text) {
     return -1;
 }
 
-/* As of the batch job's comment: posix_spawn, for MPI forbids fork with some networks. */
-static pid_t start_program(char *const *words, int input) {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    pid_t pid = 0;
-    if (posix_spawn_file_actions_init(&actions) != 0) return 0;
-    if (posix_spawnattr_init(&attributes) != 0) {
-        posix_spawn_file_actions_destroy(&actions);
-        return 0;
-    }
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETPGROUP);
-    if (posix_spawnp(&pid, words[0], &actions, &attributes, words, environ) != 0) pid = 0;
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return pid;
-}
-
 bool gr_alert_handle(struct gr_alert_handlers *handlers, char *const *words, unsigned n,
                      double deadline_s, const char *text) {
     char program[] = "timeout", signal[] = "--signal=KILL", end[] = "--", seconds[32];
@@ -81,7 +50,7 @@ bool gr_alert_handle(struct gr_alert_handlers *handlers, char *const *words, uns
     snprintf(seconds, sizeof seconds, "%.3f", deadline_s);
     for (unsigned i = 0; i < n; i++)
         all[4 + i] = words[i];
-    *place = start_program(all, input);
+    *place = gr_spawn(all, input);
     close(input);
     if (*place == 0) return false;
     handlers->untold--;
