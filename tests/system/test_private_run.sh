@@ -78,8 +78,11 @@ signal_ours KILL
 wait 2>/dev/null
 check "a run that was killed goes on" exits 0 on_ranks 1 train run.yaml --run killed --resume --quiet --set run.rounds=60 --set train.steps=400 --set checkpoint.every=20 --set privacy.budget.epsilon=0
 check "and is charged for each round, and again for those that are trained again" awk -v n=$(($(entries own3) - before)) 'BEGIN { exit !(n > 60 && n < 100) }'
-told=$("$GRANARY" privacy epsilon --noise-multiplier "$(field killed noise_multiplier_accounted)" --sampling 0.096 --steps $((400 * ($(entries own3) - before))) --delta 1e-4 --json | sed -n 's/^ *"epsilon_upper": \([0-9.]*\),*$/\1/p')
-check "all of which the manifest counts" awk -v a="$told" -v b="$(field killed epsilon_upper)" 'BEGIN { exit !(a > 0 && b > a * 0.999 && b < a * 1.001) }'
+told_of() { "$GRANARY" privacy epsilon --noise-multiplier "$(field killed noise_multiplier_accounted)" --sampling 0.096 --steps $((400 * $1)) --delta 1e-4 --json | sed -n 's/^ *"epsilon_upper": \([0-9.]*\),*$/\1/p'; }
+# A round whose bytes are sent again is not charged again, where the kill came between its charge
+# and the next checkpoint; the manifest does not rely on it, and may count that one twice.
+charged=$(($(entries own3) - before))
+check "all of which the manifest counts" awk -v a="$(told_of $charged)" -v b="$(field killed epsilon_upper)" -v c="$(told_of $((charged + 1)))" 'BEGIN { exit !(a > 0 && b > a * 0.999 && b < c * 1.001) }'
 
 # ---- a rehearsal ------------------------------------------------------------------------------------
 before=$(entries own1)
