@@ -58,7 +58,8 @@ for ((i = 1; i <= n; i++)); do
     wait $child 2>/dev/null
     [ ! -s err ] || grep -v Killed err
     [ ! -e killed/metrics.jsonl ] || grep '}$' killed/metrics.jsonl >>seen
-    [ ! -e seen ] || { sort -u seen -o seen; resume=--resume; }
+    [ ! -e seen ] || sort -u seen -o seen
+    [ ! -e killed ] || resume=--resume
     ok=1
     for silo in own1 own2 own3; do
         [ ! -e $silo/privacy-ledger ] || [ ! -s seen ] || covered $silo || ok=0
