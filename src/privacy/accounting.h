@@ -95,6 +95,17 @@ double gr_sampled_loss(double z, double q, double x);
  * units are sampled with probability q. Never below the truth by more than a relative 1e-9. */
 double gr_renyi_divergence(double z, double q, double order);
 
+/* Orders are looked for at distances from 1 between these. */
+#define GR_RENYI_ORDER_MIN 1e-3
+#define GR_RENYI_ORDER_MAX 1e6
+/* Not collective. What turns a divergence of this order into an epsilon, which is their sum
+ * (Canonne, Kamath, Steinke 2020, proposition 12). */
+double gr_renyi_penalty(double delta, double order);
+/* Not collective. The least that the sum can be at this order and all greater ones, given the
+ * divergence at an order before: it does not fall as orders grow. Great orders are dear, and need
+ * not be looked at once this is above a bound that is had. */
+double gr_renyi_least(double divergence, double delta, double order);
+
 /* An upper bound of epsilon, and the order at which it was found. */
 struct gr_renyi_bound {
     double epsilon, order;

@@ -3,21 +3,44 @@
 
 #include <math.h>
 
-/* From 1.001 to a million, by log(order - 1). */
+/* By log(order - 1). */
 static double order_of(size_t i) {
-    const double from = log(1e-3), to = log(1e6);
+    const double from = log(GR_RENYI_ORDER_MIN), to = log(GR_RENYI_ORDER_MAX);
     return 1 + exp(from + (to - from) * (double)i / (GR_BUDGET_ORDERS - 1));
 }
 
-static void add_events(const struct gr_privacy_history *history,
-                       double divergence[GR_BUDGET_ORDERS], double *delta) {
+static double divergence_of(const struct gr_privacy_history *history, double order) {
     const double sensitivity = history->adjacency == GR_ADJACENCY_REPLACE ? 2 : 1;
-    for (size_t e = 0; e < history->n; e++) {
-        const struct gr_privacy_event *event = &history->events[e];
-        const double count = (double)event->count, z = event->noise_multiplier / sensitivity;
-        *delta += count * event->delta_added;
-        for (size_t i = 0; i < GR_BUDGET_ORDERS; i++)
-            divergence[i] += count * gr_renyi_divergence(z, event->sampling, order_of(i));
+    double sum = 0;
+    for (size_t e = 0; e < history->n; e++)
+        sum += (double)history->events[e].count *
+               gr_renyi_divergence(history->events[e].noise_multiplier / sensitivity,
+                                   history->events[e].sampling, order);
+    return sum;
+}
+
+static double delta_added(const struct gr_privacy_history *history) {
+    double sum = 0;
+    for (size_t e = 0; e < history->n; e++)
+        sum += (double)history->events[e].count * history->events[e].delta_added;
+    return sum;
+}
+
+/* Up to the order from which on none is the best one after the fewest rounds, nor after more of
+ * them, for each adds less at a lesser order. Bounds hold whichever orders are left out. */
+static void find_divergences(const struct gr_privacy_history *before,
+                             const struct gr_privacy_history *round, struct gr_budget *out) {
+    const double fewest = before->n > 0 ? 0 : 1;
+    double best = INFINITY, last = 0;
+    for (size_t i = 0; i < GR_BUDGET_ORDERS; i++)
+        out->before[i] = out->round[i] = INFINITY;
+    for (size_t i = 0; i < GR_BUDGET_ORDERS; i++) {
+        const double order = order_of(i);
+        if (gr_renyi_least(last, out->delta, order) > best) break;
+        out->before[i] = divergence_of(before, order);
+        out->round[i] = divergence_of(round, order);
+        last = out->before[i] + fewest * out->round[i];
+        best = fmin(best, last + gr_renyi_penalty(out->delta, order));
     }
 }
 
@@ -27,8 +50,9 @@ gr_status gr_budget_start(const struct gr_private_rounds *rounds, struct gr_budg
     *out = (struct gr_budget){.delta = rounds->delta};
     GR_TRY(gr_accounting_check(&rounds->before, rounds->delta));
     GR_TRY(gr_accounting_check(&round, rounds->delta));
-    add_events(&rounds->before, out->before, &out->delta_before);
-    add_events(&round, out->round, &out->delta_round);
+    out->delta_before = delta_added(&rounds->before);
+    out->delta_round = delta_added(&round);
+    find_divergences(&rounds->before, &round, out);
 out:
     return status;
 }
@@ -41,8 +65,9 @@ double gr_budget_epsilon(const struct gr_budget *budget, uint64_t count) {
     if (added > budget->delta * (1 - GR_PRIVACY_DELTA_SLACK)) return INFINITY;
     for (size_t i = 0; i < GR_BUDGET_ORDERS; i++) {
         const double order = order_of(i);
-        least = fmin(least, budget->before[i] + n * budget->round[i] + log1p(-1 / order) -
-                                (log(delta) + log(order)) / (order - 1));
+        if (budget->round[i] < INFINITY)
+            least = fmin(least,
+                         budget->before[i] + n * budget->round[i] + gr_renyi_penalty(delta, order));
     }
     return fmax(0, least);
 }

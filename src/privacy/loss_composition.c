@@ -254,20 +254,15 @@ out:
     return status;
 }
 
-/* The best bounds so far of both directions. */
+/* The best bounds so far of one direction. */
 static gr_status refine(const struct gr_privacy_history *history, double delta, struct sum *sum,
-                        struct gr_loss_bounds best[2]) {
+                        enum gr_loss_direction direction, struct gr_loss_bounds *best) {
     gr_status status = GR_OK;
     double epsilon;
-    for (int direction = GR_LOSS_REMOVE; direction <= GR_LOSS_ADD; direction++) {
-        struct gr_loss_bounds *bounds = &best[direction];
-        GR_TRY(bound_epsilon(history, delta, sum, (enum gr_loss_direction)direction, GR_LOSS_LOWER,
-                             &epsilon));
-        bounds->lower = fmax(bounds->lower, epsilon * (1 - rounding) - rounding);
-        GR_TRY(bound_epsilon(history, delta, sum, (enum gr_loss_direction)direction, GR_LOSS_UPPER,
-                             &epsilon));
-        bounds->upper = fmin(bounds->upper, fmax(0, epsilon * (1 + rounding) + rounding));
-    }
+    GR_TRY(bound_epsilon(history, delta, sum, direction, GR_LOSS_LOWER, &epsilon));
+    best->lower = fmax(best->lower, epsilon * (1 - rounding) - rounding);
+    GR_TRY(bound_epsilon(history, delta, sum, direction, GR_LOSS_UPPER, &epsilon));
+    best->upper = fmin(best->upper, fmax(0, epsilon * (1 + rounding) + rounding));
 out:
     return status;
 }
@@ -279,7 +274,8 @@ static bool is_enough(const struct gr_loss_bounds *bounds, double threshold) {
 }
 
 /* The grid is made finer until the bounds are near each other or memory's limit is met. Any bounds
- * hold, and the best of all grids are taken. */
+ * hold, and the best of all grids are taken. A direction that cannot be the greater one any more is
+ * refined no further. */
 gr_status gr_loss_epsilon(const struct gr_privacy_history *history, double delta,
                           const struct gr_renyi_bound *renyi, double threshold,
                           struct gr_loss_bounds *out) {
@@ -290,7 +286,10 @@ gr_status gr_loss_epsilon(const struct gr_privacy_history *history, double delta
                       .step = fmax(renyi->epsilon / POINTS_FIRST, narrow_least / 4),
                       .theta = renyi->order - 1};
     for (int i = 0; i < REFINEMENTS && status == GR_OK; i++) {
-        status = refine(history, delta, &sum, best);
+        if (best[GR_LOSS_REMOVE].upper > best[GR_LOSS_ADD].lower)
+            status = refine(history, delta, &sum, GR_LOSS_REMOVE, &best[GR_LOSS_REMOVE]);
+        if (status == GR_OK && best[GR_LOSS_ADD].upper > best[GR_LOSS_REMOVE].lower)
+            status = refine(history, delta, &sum, GR_LOSS_ADD, &best[GR_LOSS_ADD]);
         out->lower = fmax(best[0].lower, best[1].lower);
         out->upper = fmax(best[0].upper, best[1].upper);
         if (is_enough(out, threshold)) break;

@@ -20,7 +20,7 @@
 #include <assert.h>
 #include <math.h>
 
-enum { HALVINGS = 16, NARROWINGS = 6, SEARCHED_MOST = 1 << 15 };
+enum { HALVINGS = 16, NARROWINGS = 6, SEARCHED_MOST = 1 << 15, SEARCHED_TAIL = 5 };
 
 /* Masses of the cells offset + [first + i, first + i + 1) * step of the loss. */
 struct loss_cells {
@@ -31,11 +31,21 @@ struct loss_cells {
     double below, above; /* masses of P beyond them */
 };
 
-/* Phi(b) - Phi(a) for a <= b, from the side on which the digits are. */
-static double normal_between(double a, double b) {
-    if (a >= b) return 0;
-    return a > 0 ? (erfc(a / M_SQRT2) - erfc(b / M_SQRT2)) / 2
-                 : (erfc(-b / M_SQRT2) - erfc(-a / M_SQRT2)) / 2;
+/* Of a number x, in units of the noise: which part of the normal distribution lies beyond it, on
+ * the side on which that is a half at most, for there the digits are. */
+struct normal_edge {
+    double x, beyond;
+};
+
+static struct normal_edge normal_edge(double x) {
+    return (struct normal_edge){x, erfc(fabs(x) / M_SQRT2) / 2};
+}
+
+/* Phi(b) - Phi(a); 0 unless a < b. */
+static double normal_between(struct normal_edge a, struct normal_edge b) {
+    if (!(a.x < b.x)) return 0;
+    if (a.x > 0) return a.beyond - b.beyond;
+    return b.x > 0 ? 1 - a.beyond - b.beyond : b.beyond - a.beyond;
 }
 
 /* Where the loss has this value; minus infinite: it is greater everywhere. */
@@ -46,18 +56,22 @@ static double position_of(double z, double q, double loss) {
     return z * z * (loss > 30 ? loss - log(q) + log1p((q - 1) * exp(-loss)) : log1p(ratio)) + 0.5;
 }
 
-struct interval {
-    double from, to; /* of x */
+/* An edge of a cell, under the distribution without the unit and under that of a step with it. */
+struct edge {
+    struct normal_edge without, with;
 };
 
-/* Under the mixture, and under the normal distribution without the unit. */
-static double mass_with(double z, double q, struct interval x) {
-    return (1 - q) * normal_between(x.from / z, x.to / z) +
-           q * normal_between((x.from - 1) / z, (x.to - 1) / z);
+static struct edge edge_at(double z, double x) {
+    return (struct edge){normal_edge(x / z), normal_edge((x - 1) / z)};
 }
 
-static double mass_without(double z, struct interval x) {
-    return normal_between(x.from / z, x.to / z);
+static double mass_without(struct edge from, struct edge to) {
+    return normal_between(from.without, to.without);
+}
+
+/* Under the mixture. */
+static double mass_with(double q, struct edge from, struct edge to) {
+    return (1 - q) * mass_without(from, to) + q * normal_between(from.with, to.with);
 }
 
 static void turn_round(double *values, size_t n) {
@@ -102,17 +116,18 @@ static gr_status make_cells(const struct grid *grid, double offset, struct loss_
     out->n = (size_t)(high - low) + 1;
     GR_TRY(gr_allocate(out->n, sizeof *out->p, "privacy losses", &out->p));
     GR_TRY(gr_allocate(out->n, sizeof *out->q, "privacy losses", &out->q));
-    struct interval x = {.to = position_of(z, q, at + low * step)};
-    const struct interval before = {-INFINITY, x.to};
+    const struct edge least = edge_at(z, -INFINITY), greatest = edge_at(z, INFINITY),
+                      lowest = edge_at(z, position_of(z, q, at + low * step));
+    struct edge from, to = lowest;
     for (size_t i = 0; i < out->n; i++) {
-        const double edge = at + (double)(out->first + (int64_t)i + 1) * step;
-        x = (struct interval){x.to, position_of(z, q, edge)};
-        out->p[i] = mass_with(z, q, x);
-        out->q[i] = mass_without(z, x);
+        const double loss = at + (double)(out->first + (int64_t)i + 1) * step;
+        from = to;
+        to = edge_at(z, position_of(z, q, loss));
+        out->p[i] = mass_with(q, from, to);
+        out->q[i] = mass_without(from, to);
     }
-    const struct interval behind = {x.to, INFINITY};
-    out->below = removes ? mass_with(z, q, before) : mass_without(z, behind);
-    out->above = removes ? mass_with(z, q, behind) : mass_without(z, before);
+    out->below = removes ? mass_with(q, least, lowest) : mass_without(to, greatest);
+    out->above = removes ? mass_with(q, to, greatest) : mass_without(least, lowest);
     if (!removes) reverse(out);
 out:
     return status;
@@ -194,11 +209,14 @@ out:
 /*
  * Where a unit is seldom in a step nearly all losses are near 0, and nearer to each other than the
  * points of the grid: then it matters to a lower bound where the grid lies, by far less than its
- * step. Distances from 0 are tried by halves, and refined about the best.
+ * step. Distances from 0 are tried by halves, and refined about the best. Great losses have next to
+ * no part in the mean, and are left away.
  */
-static gr_status find_offset(const struct grid *grid, double *offset) {
+static gr_status find_offset(const struct grid *whole, double *offset) {
     gr_status status = GR_OK;
+    struct grid middle_part = *whole, *grid = &middle_part;
     double best, width = grid->step / 2, mean;
+    grid->tail = fmin(grid->tail, SEARCHED_TAIL);
     *offset = 0;
     GR_TRY(mean_of(grid, 0, &best));
     for (int i = 0; i < 2 * HALVINGS; i++) {

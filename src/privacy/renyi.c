@@ -14,7 +14,7 @@
 
 #include <math.h>
 
-enum { POINTS_MAX = 400000, SCAN = 80, REFINEMENTS = 60 };
+enum { POINTS_MAX = 400000, SCAN = 80 };
 static const double tail = 12; /* standard deviations of the integrand's outermost parts */
 
 double gr_sampled_loss(double z, double q, double x) {
@@ -63,33 +63,59 @@ double gr_renyi_divergence(double z, double q, double order) {
     return fmin(unsampled, log1p(fmax(sum, 0) * h / (z * sqrt(2 * M_PI))) / (order - 1));
 }
 
-/* Canonne, Kamath, Steinke 2020, proposition 12. */
-static double epsilon_at(const struct gr_privacy_history *history, double delta, double order) {
+double gr_renyi_penalty(double delta, double order) {
+    return log1p(-1 / order) - (log(delta) + log(order)) / (order - 1);
+}
+
+double gr_renyi_least(double divergences, double delta, double order) {
+    return divergences + log1p(-1 / order) -
+           fmax(0, log(delta) + log1p(GR_RENYI_ORDER_MAX)) / (order - 1);
+}
+
+/* divergences: of all events, where asked for. */
+static double epsilon_at(const struct gr_privacy_history *history, double delta, double order,
+                         double *divergences) {
     double sum = 0;
     for (size_t i = 0; i < history->n; i++)
         sum += (double)history->events[i].count *
                gr_renyi_divergence(history->events[i].noise_multiplier, history->events[i].sampling,
                                    order);
-    return sum + log1p(-1 / order) - (log(delta) + log(order)) / (order - 1);
+    if (divergences) *divergences = sum;
+    return sum + gr_renyi_penalty(delta, order);
 }
 
-/* Orders are searched by log(order - 1): a coarse scan, then by golden sections about the best. */
+/* Between two logarithms of order - 1, by golden sections (Kiefer 1953). The bound is flat about
+ * its least, so that the order need not be known to many digits. */
+static struct gr_renyi_bound refine(const struct gr_privacy_history *history, double delta,
+                                    double low, double high) {
+    const double golden = (sqrt(5) - 1) / 2, precision = 1e-4;
+    double a = high - golden * (high - low), b = low + golden * (high - low),
+           at_a = epsilon_at(history, delta, 1 + exp(a), NULL),
+           at_b = epsilon_at(history, delta, 1 + exp(b), NULL);
+    while (high - low > precision)
+        if (at_a < at_b) {
+            high = b, b = a, at_b = at_a;
+            a = high - golden * (high - low);
+            at_a = epsilon_at(history, delta, 1 + exp(a), NULL);
+        } else {
+            low = a, a = b, at_a = at_b;
+            b = low + golden * (high - low);
+            at_b = epsilon_at(history, delta, 1 + exp(b), NULL);
+        }
+    return (struct gr_renyi_bound){fmax(0, fmin(at_a, at_b)), 1 + exp(at_a < at_b ? a : b)};
+}
+
+/* Orders are searched by log(order - 1): a coarse scan, which ends where no greater order can be
+ * better, then about the best. Great orders are the dear ones. */
 struct gr_renyi_bound gr_renyi_epsilon(const struct gr_privacy_history *history, double delta) {
-    const double from = log(1e-3), to = log(1e6), step = (to - from) / SCAN,
-                 golden = (sqrt(5) - 1) / 2;
-    double best = INFINITY, at = from;
+    const double from = log(GR_RENYI_ORDER_MIN), to = log(GR_RENYI_ORDER_MAX),
+                 step = (to - from) / SCAN;
+    double best = INFINITY, at = from, divergences = 0;
     for (int i = 0; i <= SCAN; i++) {
-        const double epsilon = epsilon_at(history, delta, 1 + exp(from + i * step));
+        const double order = 1 + exp(from + i * step);
+        if (gr_renyi_least(divergences, delta, order) > best) break;
+        const double epsilon = epsilon_at(history, delta, order, &divergences);
         if (epsilon < best) best = epsilon, at = from + i * step;
     }
-    double low = at - step, high = at + step;
-    for (int i = 0; i < REFINEMENTS && high - low > 1e-7; i++) {
-        const double a = high - golden * (high - low), b = low + golden * (high - low);
-        if (epsilon_at(history, delta, 1 + exp(a)) < epsilon_at(history, delta, 1 + exp(b)))
-            high = b;
-        else
-            low = a;
-    }
-    const double order = 1 + exp((low + high) / 2);
-    return (struct gr_renyi_bound){fmax(0, fmin(best, epsilon_at(history, delta, order))), order};
+    return refine(history, delta, at - step, at + step);
 }
