@@ -221,6 +221,8 @@ struct gr_column {
     char *since; /* date, datetime: the day that is counted from, ISO, or the name of another date
                     column; default "" : 2000-01-01 */
     enum gr_unlabelled unlabelled; /* label, target; default refuse */
+    bool slices_only; /* number, integer, category, date: it is no feature, for evaluate.slices
+                         alone; values may be missing; default false */
 };
 /* Of an open column in one table, and over all silos; and bytes of each. */
 enum { GR_OPEN_CATEGORIES_MAX = 10000, GR_OPEN_CATEGORY_BYTES = 256 };
@@ -275,6 +277,8 @@ size_t gr_whole_length(const char *text, size_t length, enum gr_decimal decimal)
 bool gr_is_whole(const char *text, size_t length, enum gr_decimal decimal);
 /* Not collective. Whether rows as read have a value of a column of that type. */
 bool gr_column_has_value(enum gr_column_type type);
+/* Not collective. Whether rows as read may lack the column's value. */
+bool gr_column_may_lack(const struct gr_column *column);
 /* Not collective. Whether a value of a column of that type is a number. */
 bool gr_column_is_number(enum gr_column_type type);
 

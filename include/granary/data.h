@@ -43,6 +43,10 @@ struct gr_rows {
     float *weights;  /* n_rows, each >= 0 and finite; owned; NULL: each is 1 */
     float *offsets;  /* n_rows, finite, added to the model's output; owned; NULL: each is 0 */
     struct gr_persons persons; /* of a silo's training rows with privacy.unit person; else none */
+    /* Of rows that are evaluated, with evaluate.slices: n_rows x n_slicings, the group of each row
+     * in each slicing, which are numbered through; owned; NULL: none. */
+    uint16_t *groups;
+    size_t n_slicings;
 };
 
 /* The exponent of rows of which none has a weight above 0: gr_rows_weight_exponent. */
@@ -188,6 +192,8 @@ struct gr_data {
     size_t n_common;  /* rows of the one table that is dealt to the silos, else 0 */
     struct gr_columns *columns; /* NULL: the tables name none; owned, but when preprocessed its */
     struct gr_preprocessing *preprocessing; /* NULL: rows are as read; owned */
+    struct gr_slicings *slicings; /* by which gr_data_preprocess groups held-out and test rows;
+                                     NULL: none; owned */
     struct gr_found *found; /* n_local x columns, of each silo's rows; those of a common CSV table
                                are counted as silo 0's; owned */
     char *guessed; /* the types that the columns of this process's tables were taken for, where no

@@ -76,6 +76,17 @@ uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double
 /* ---- rows --------------------------------------------------------------------------------- */
 
 /*
+ * Who is told of each batch of rows that is scored: rows first .. first + n - 1 of `rows`, whose
+ * logits, labels, targets and weights stand in the model (gr_model_logits, gr_model_batch_labels
+ * and the others), and whose groups in rows->groups. A status other than GR_OK ends the scoring.
+ */
+struct gr_row_listener {
+    gr_status (*hear)(void *context, struct gr_model *model, const struct gr_rows *rows,
+                      size_t first, size_t n);
+    void *context;                      /* borrowed */
+    const struct gr_row_listener *next; /* told after this one; NULL: nobody */
+};
+/*
  * Not collective. Scores rows in batches of GR_TEST_BATCH, in order; the model's batch_max must
  * allow them. accumulator: gets the rows added; or NULL. poll, if not NULL, is called between
  * batches; a return other than GR_OK ends the scoring with that status.
@@ -83,6 +94,11 @@ uint32_t gr_scores_spread(const struct gr_score *silos, uint32_t n_silos, double
 gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
                            const struct gr_rows *rows, gr_poll_function poll, void *context,
                            struct gr_score *out, struct gr_accumulator *accumulator) GR_CHECKED;
+/* Not collective. Likewise, with listeners; NULL: none. */
+gr_status gr_evaluate_heard(struct gr_model *model, const float *parameters,
+                            const struct gr_rows *rows, gr_poll_function poll, void *context,
+                            struct gr_score *out, struct gr_accumulator *accumulator,
+                            const struct gr_row_listener *listener) GR_CHECKED;
 
 enum gr_tally { GR_TALLY_ROWS, GR_TALLY_LOSS, GR_TALLY_RIGHT, GR_TALLIES };
 /*

@@ -24,6 +24,7 @@
 #include <granary/policy.h>
 #include <granary/post.h>
 #include <granary/release.h>
+#include <granary/slices.h>
 #include <granary/store.h>
 #include <granary/strategy.h>
 #include <granary/study.h>

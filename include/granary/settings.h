@@ -30,6 +30,7 @@
 
 #include <granary/base.h>
 #include <granary/metric.h>
+#include <granary/slices.h>
 #include <granary/strategy.h>
 
 #ifdef __cplusplus
@@ -680,10 +681,14 @@ struct gr_privacy_config {
     /* Thresholds of two classes, chosen on validation rows and told on those that the metrics are  \
      * of, for evaluation.json: youden, sensitivity=0.9, specificity=0.9. */                       \
     X##_TEXTS(in, operating_points, GR_POINTS_MAX, NULL, CHANGEABLE, NULL)                         \
+    /* Groups of rows that metrics and fairness are told of as well, after the last round, for     \
+     * evaluation.json: columns of the tables, with cut points behind numbers and & where they are \
+     * crossed: region, age=40/65, sex & age=40/65. */                                             \
+    X##_TEXTS(in, slices, GR_SLICINGS_MAX, NULL, CHANGEABLE, NULL)                                 \
     /* Each silo's validation rows, loss and accuracy become known, under its pseudonym, and       \
      * after the last round its metrics. */                                                        \
     X##_YES_NO(in, per_silo, "false", CHANGEABLE)                                                  \
-    /* The fewest validation rows of a silo for that. */                                           \
+    /* The fewest validation rows of a silo for that, and the fewest rows of a slice. */           \
     X##_WHOLE(in, minimum_rows, "10", CHANGEABLE, 1, UINT32_MAX)
 struct gr_evaluate_config {
     GR_EVALUATE_KEYS(GR_MEMBER, )

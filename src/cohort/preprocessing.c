@@ -2,6 +2,8 @@
 /* Preprocessing of a cohort: fitted once, then the same for everybody who comes. */
 #include "cohort/preprocessing_fit.h"
 
+#include <granary/slices.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -18,8 +20,14 @@ static gr_status find_need(struct gr_cohort *cohort, bool *needed) {
  * the training's are the same by construction. */
 static gr_status apply(struct gr_cohort *cohort, const char *text) {
     struct gr_preprocessing *p;
+    const struct gr_evaluate_config *evaluate = &cohort->config->evaluate;
     gr_status status = gr_preprocessing_create("preprocessing", text, &p);
-    return status == GR_OK ? gr_data_preprocess(cohort->data, p) : status;
+    if (status != GR_OK) return status;
+    status = gr_slicings_create(evaluate->slices, evaluate->slices_count,
+                                gr_preprocessing_columns(p), &cohort->data->slicings);
+    if (status == GR_OK) return gr_data_preprocess(cohort->data, p);
+    gr_preprocessing_free(p);
+    return status;
 }
 
 /* ---- open columns --------------------------------------------------------------------------- */
@@ -113,7 +121,10 @@ gr_status gr_cohort_preprocess(struct gr_cohort *cohort, const char *given) {
                        "tables and `preprocess` need %s",
                        given ? "with" : "without", given ? "without" : "with",
                        given ? "none" : "some");
-    if (!needed) return GR_OK;
+    if (!needed)
+        return gr_slicings_create(cohort->config->evaluate.slices,
+                                  cohort->config->evaluate.slices_count, NULL,
+                                  &cohort->data->slicings);
     if (!given) GR_TRY(gr_cohort_fit(cohort, &text));
     if (gr_counts_are_due(cohort) && gr_release_leaves(GR_RELEASE_FINDINGS, cohort->config))
         GR_TRY(find_lost(cohort, given ? given : text));

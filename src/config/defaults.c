@@ -106,6 +106,7 @@ const struct gr_setting gr_fixed_settings[] = {
     {.path = "columns[].in", .standard = "days", .flags = CHANGEABLE},
     {.path = "columns[].since", .flags = CHANGEABLE},
     {.path = "columns[].unlabelled", .standard = "refuse", .flags = CHANGEABLE},
+    {.path = "columns[].slices_only", .standard = "false", .flags = CHANGEABLE},
     {.path = "decimal", .standard = "point", .flags = CHANGEABLE},
     {.path = "thousands", .standard = "none", .flags = CHANGEABLE},
     {.path = "missing_words", .flags = CHANGEABLE},

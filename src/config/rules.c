@@ -412,6 +412,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_policy(&r);
     check_stop(&r);
     check_operating_points(&r);
+    gr_rules_of_slices(&r);
     check_checkpoint(&r);
     check_alerts(&r);
     check_observe(&r);

@@ -40,5 +40,7 @@ void gr_rules_of_training(const struct gr_rule_context *r);
 void gr_rules_of_strategy(const struct gr_rule_context *r);
 void gr_rules_of_availability(const struct gr_rule_context *r);
 void gr_rules_of_silo_names(const struct gr_rule_context *r);
+/* Of evaluate.slices: slicing.c. */
+void gr_rules_of_slices(const struct gr_rule_context *r);
 
 #endif

@@ -256,6 +256,8 @@ static void check_told(const struct gr_rule_context *r) {
         {"evaluate.per_silo", "true", "a silo's scores are of its rows", config->evaluate.per_silo},
         {"evaluate.operating_points", "some", "they are chosen on rows that silos hold out",
          config->evaluate.operating_points_count > 0},
+        {"evaluate.slices", "some", "counts of each group would need noise of their own",
+         config->evaluate.slices_count > 0},
         {"policy.extremes", "true", "a least value is that of one row", config->policy.extremes},
         {"round.sampling", "size", "rows of a silo are not told",
          config->round.sampling == GR_SAMPLING_SIZE},

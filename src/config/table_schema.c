@@ -63,6 +63,10 @@ bool gr_column_has_value(enum gr_column_type type) {
     return type == GR_COLUMN_CATEGORY || gr_column_is_number(type);
 }
 
+bool gr_column_may_lack(const struct gr_column *column) {
+    return column->missing != GR_MISSING_REFUSE || column->slices_only;
+}
+
 #define TEXT(member)                                                                               \
     CYAML_FIELD_STRING_PTR(#member, CYAML_FLAG_POINTER, struct gr_column, member, 0, TEXT_MAX)
 #define ONE_OF(member, names)                                                                      \
@@ -95,6 +99,7 @@ static const cyaml_schema_field_t column_fields[] = {
     ONE_OF(in, date_units),
     TEXT(since),
     ONE_OF(unlabelled, unlabelled_policies),
+    CYAML_FIELD_BOOL("slices_only", CYAML_FLAG_DEFAULT, struct gr_column, slices_only),
     CYAML_FIELD_END,
 };
 
@@ -336,6 +341,13 @@ static gr_status check_column(const struct schema_place *at, const struct gr_sch
         refuse(at, "encode", "one_hot", "only code, the default");
     if (c->scale != GR_SCALE_DEFAULT && !gr_column_is_number(c->type))
         refuse(at, "scale", gr_scale_text(c->scale), "only default");
+    if (c->slices_only && !gr_column_has_value(c->type))
+        refuse(at, "slices_only", "true", "only false, the default");
+    if (c->slices_only && c->missing != GR_MISSING_REFUSE)
+        refuse(at, "missing", gr_missing_text(c->missing),
+               "none with slices_only: nothing is filled");
+    if (c->slices_only && c->scale != GR_SCALE_DEFAULT)
+        refuse(at, "scale", gr_scale_text(c->scale), "none with slices_only: it is no feature");
     check_missing(at);
     check_cells(at, schema);
     check_since(at, schema);

@@ -53,6 +53,7 @@ static gr_status copy_column(const struct gr_column *from, struct gr_column *to)
     gr_status status = GR_OK;
     to->type = from->type;
     to->missing = from->missing;
+    to->slices_only = from->slices_only;
     GR_TRY(copy_words(from->categories, from->categories_count, &to->categories,
                       &to->categories_count));
     if (from->range_count != 2) goto out;

@@ -275,8 +275,7 @@ static gr_status read_number(struct gr_csv_table *t, size_t column, float *value
             : gr_cell_number(&c->rules, field->text, field->length, &exact, value);
     *there = gr_csv_is_number(kind);
     if (*there) return take_number(t, column, kind, exact, value);
-    if (kind > GR_CSV_INFINITE || c->of->missing == GR_MISSING_REFUSE)
-        return refuse_number(t, column, kind);
+    if (kind > GR_CSV_INFINITE || !gr_column_may_lack(c->of)) return refuse_number(t, column, kind);
     if (t->counting) c->found.missing++;
     return GR_OK;
 }
@@ -314,7 +313,7 @@ static gr_status put_date(struct gr_csv_table *t, size_t column, float *value) {
     const double exact = (c->date - since) / gr_date_unit_seconds(c->of->in);
     *value = (float)exact;
     if (!isnan(exact)) return take_number(t, column, GR_CSV_NUMBER, exact, value);
-    if (c->of->missing == GR_MISSING_REFUSE)
+    if (!gr_column_may_lack(c->of))
         return refuse(t, column, isnan(c->date) ? "no value" : "no date that it counts from",
                       "a date");
     if (t->counting) c->found.missing++;
@@ -355,7 +354,7 @@ static gr_status read_category(struct gr_csv_table *t, size_t column, uint32_t *
         return GR_OK;
     }
     *there = !gr_cell_is_missing(&c->rules, text, length);
-    if (!*there && c->of->missing == GR_MISSING_REFUSE)
+    if (!*there && !gr_column_may_lack(c->of))
         return refuse(t, column, "no value", "one of its categories");
     if (t->counting) *(*there ? &c->found.present : &c->found.missing) += 1;
     if (*there && learns) return collect(t, column, text, length);

@@ -8,6 +8,8 @@
 #include "data/rows.h"
 #include "data/split.h"
 
+#include <granary/slices.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -618,6 +620,9 @@ gr_status gr_data_reload_test(const struct gr_config *config, uint32_t test_inde
                          data->n_classes);
     if (status == GR_OK) gr_data_digest(&fresh);
     if (status == GR_OK && data->preprocessing)
+        status = gr_slicings_assign(data->slicings, data->preprocessing, fresh.columns,
+                                    "test table", &fresh.test);
+    if (status == GR_OK && data->preprocessing)
         status = gr_preprocess_rows(data->preprocessing, fresh.columns, "test table", &fresh.test);
     gr_columns_free(fresh.columns);
     gr_columns_free(fresh.test_columns);
@@ -656,6 +661,7 @@ void gr_data_free(struct gr_data *data) {
         gr_preprocessing_free(data->preprocessing);
     else
         gr_columns_free(data->columns);
+    gr_slicings_free(data->slicings);
     gr_free(data->found);
     gr_free(data->guessed);
     gr_free(data);

@@ -8,6 +8,8 @@
 
 #include "data/csv_cell.h"
 
+#include <granary/slices.h>
+
 #include <math.h>
 #include <string.h>
 
@@ -142,6 +144,10 @@ static gr_status bind_column(const struct gr_columns *table, const char *path,
     char name[64];
     const struct gr_column *found = gr_column_find(table->schema, c->name, likely);
     gr_text_quote(c->name, strlen(c->name), name, sizeof name);
+    if (!found && c->slices_only) {
+        value->from = SIZE_MAX; /* the model does without it */
+        return GR_OK;
+    }
     if (!found)
         return gr_fail(GR_ERROR_DATA, "%s: has no column \"%s\", which the model needs", path,
                        name);
@@ -232,6 +238,7 @@ void gr_binding_apply(const struct gr_preprocessing *p, const struct gr_binding 
         const struct gr_binding_value *value = &binding->value[v];
         const struct gr_column *c =
             p->columns ? &p->columns->schema->columns[p->columns->column_of[v]] : NULL;
+        if (c && c->slices_only) continue;
         const float x = row[value->from];
         if (c && c->type == GR_COLUMN_CATEGORY)
             to = put_category(c, code_of(p->fit, value, v, x, c->categories_count), to);
@@ -316,12 +323,15 @@ gr_status gr_data_preprocess(struct gr_data *data, struct gr_preprocessing *p) {
     for (size_t i = 0; i < data->n_local; i++) {
         struct gr_silo *silo = &data->local[i];
         const struct gr_columns *own = silo->columns ? silo->columns : read;
+        GR_TRY(gr_slicings_assign(data->slicings, p, own, silo->pseudonym, &silo->validation));
+        GR_TRY(gr_slicings_assign(data->slicings, p, own, silo->pseudonym, &silo->test));
         GR_TRY(gr_preprocess_rows(p, own, silo->pseudonym, &silo->train));
         GR_TRY(gr_preprocess_rows(p, own, silo->pseudonym, &silo->validation));
         GR_TRY(gr_preprocess_rows(p, own, silo->pseudonym, &silo->test));
     }
-    GR_TRY(gr_preprocess_rows(p, data->test_columns ? data->test_columns : read, "test table",
-                              &data->test));
+    const struct gr_columns *of_test = data->test_columns ? data->test_columns : read;
+    GR_TRY(gr_slicings_assign(data->slicings, p, of_test, "test table", &data->test));
+    GR_TRY(gr_preprocess_rows(p, of_test, "test table", &data->test));
     data->n_features = p->n_features;
     if (p->columns || data->n_dims == 0) {
         data->n_dims = 1;

@@ -21,7 +21,7 @@ gr_status gr_treatments_create(const struct gr_preprocess_config *config,
         bool ranged = c && c->range_count == 2;
         t[v].number = !c || c->type != GR_COLUMN_CATEGORY;
         t[v].by = !c || c->scale == GR_SCALE_DEFAULT ? config->scale : c->scale;
-        if (!t[v].number) t[v].by = GR_SCALE_NONE;
+        if (!t[v].number || (c && c->slices_only)) t[v].by = GR_SCALE_NONE;
         t[v].open = c && c->open;
         t[v].missing = c ? c->missing : GR_MISSING_REFUSE;
         t[v].n_categories = c ? c->categories_count : 0;

@@ -104,8 +104,7 @@ static gr_status find_gaps(struct gr_reader *reader) {
     gr_status status;
     GR_TRY(gr_allocate(columns->n_values, 1, "columns", &reader->may_lack));
     for (size_t v = 0; v < columns->n_values; v++)
-        reader->may_lack[v] =
-            columns->schema->columns[columns->column_of[v]].missing != GR_MISSING_REFUSE;
+        reader->may_lack[v] = gr_column_may_lack(&columns->schema->columns[columns->column_of[v]]);
 out:
     return status;
 }

@@ -45,6 +45,7 @@ void gr_rows_release(struct gr_rows *rows) {
     gr_free(rows->offsets);
     gr_free(rows->persons.first);
     gr_free(rows->persons.rows);
+    gr_free(rows->groups);
     *rows = (struct gr_rows){0};
 }
 

@@ -280,6 +280,7 @@ static void count_row(struct gr_table *t, const float *row) {
     for (size_t v = 0; v < t->binding.n; v++) {
         const struct gr_binding_value *value = &t->binding.value[v];
         const uint32_t column = model->column_of[v];
+        if (value->from == SIZE_MAX) continue; /* for slices alone, and not there */
         float x = row[value->from];
         /* Its own code for a category to the model's. */
         if (value->code)

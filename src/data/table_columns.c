@@ -20,7 +20,7 @@ static bool has_value(const struct gr_column *c) {
  */
 static size_t width_of(const struct gr_column *c) {
     bool hot = c->type == GR_COLUMN_CATEGORY && c->encode == GR_ENCODE_ONE_HOT;
-    if (!has_value(c)) return 0;
+    if (!has_value(c) || c->slices_only) return 0;
     return (hot ? c->categories_count : 1) + (c->missing == GR_MISSING_INDICATOR);
 }
 
@@ -165,7 +165,10 @@ static bool origins_fit(const struct gr_column *a, const struct gr_column *b) {
 static bool treatments_fit(const struct gr_column *a, const struct gr_column *b, char *what,
                            size_t size) {
     static const char *const encode[] = {"code", "one_hot"};
-    if (a->encode != b->encode)
+    if (a->slices_only != b->slices_only)
+        snprintf(what, size, "found %s, expected %s", a->slices_only ? "slices_only" : "a feature",
+                 b->slices_only ? "slices_only" : "a feature");
+    else if (a->encode != b->encode)
         snprintf(what, size, "found encode %s, expected %s", encode[a->encode], encode[b->encode]);
     else if (a->missing != b->missing)
         snprintf(what, size, "found missing %s, expected %s", gr_missing_text(a->missing),

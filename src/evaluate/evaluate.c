@@ -113,9 +113,10 @@ static gr_status accumulator_batch(struct gr_model *model, size_t n,
  * partly filled; the caller is to drop both. A rank that is waited for gives signs of life by
  * `poll`.
  */
-gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
-                           const struct gr_rows *rows, gr_poll_function poll, void *context,
-                           struct gr_score *out, struct gr_accumulator *accumulator) {
+gr_status gr_evaluate_heard(struct gr_model *model, const float *parameters,
+                            const struct gr_rows *rows, gr_poll_function poll, void *context,
+                            struct gr_score *out, struct gr_accumulator *accumulator,
+                            const struct gr_row_listener *listener) {
     gr_status status = GR_OK;
     *out = (struct gr_score){0};
     for (size_t first = 0; first < rows->n_rows; first += GR_TEST_BATCH) {
@@ -132,7 +133,15 @@ gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
         out->examples += (int64_t)n;
         add_weights(model, n, correct, out);
         if (accumulator) GR_TRY(accumulator_batch(model, n, accumulator));
+        for (const struct gr_row_listener *l = listener; l; l = l->next)
+            GR_TRY(l->hear(l->context, model, rows, first, n));
     }
 out:
     return status;
+}
+
+gr_status gr_evaluate_rows(struct gr_model *model, const float *parameters,
+                           const struct gr_rows *rows, gr_poll_function poll, void *context,
+                           struct gr_score *out, struct gr_accumulator *accumulator) {
+    return gr_evaluate_heard(model, parameters, rows, poll, context, out, accumulator, NULL);
 }
