@@ -373,18 +373,13 @@ void gr_run_summary_release(struct gr_run_summary *summary);
  * Not collective. Reads manifest.json, resolved.yaml, metrics.jsonl, events.jsonl and, where there
  * is one, evaluation.json of a run directory and writes its report.html: one page, nothing loaded
  * from elsewhere. Only manifest.json must be there and whole (GR_ERROR_DATA): others that cannot be
- * read are left out, and the page says so. The model card is written as well.
+ * read are left out, and the page says so. The model card, model-card.md, is written as well:
+ * Markdown with the front matter of Hugging Face's model cards, for people who are given the model
+ * and were not there (Mitchell et al. 2019). It tells nothing that the report does not, no paths.
  */
 gr_status gr_report_write(const char *run_path) GR_CHECKED;
 /* Not collective. RUN_PATH/report.html, without doubled slashes; caller frees. */
 gr_status gr_report_path(const char *run_path, char **out) GR_CHECKED;
-
-/*
- * Not collective. Reads the same files and writes model-card.md beside them: Markdown with the
- * front matter of Hugging Face's model cards, for people who are given the model and were not there
- * (Mitchell et al. 2019). It tells nothing that the report does not, and no paths. Errors as above.
- */
-gr_status gr_model_card_write(const char *run_path) GR_CHECKED;
 
 /* A gate, and how a run stands before it. */
 struct gr_gate_result {
@@ -404,15 +399,20 @@ struct gr_gate_result {
 gr_status gr_gates_judge(const char *run_path, const char *gates_path, struct gr_gate_result **out,
                          size_t *n) GR_CHECKED;
 
-/* The same for 1 to GR_REPORT_RUNS_MAX runs, over each other, written to `path` whole or not at
- * all; GR_ERROR_USAGE if that is one of the runs' own files. */
-enum { GR_REPORT_RUNS_MAX = 8 };
+enum { GR_REPORT_RUNS_MAX = 1000 };
+/* Files to be written of runs; NULL: it is not asked for. Borrowed. */
+struct gr_report_files {
+    const char *page, *csv, *json;
+};
 /*
- * Not collective. As gr_report_write, for 1 to GR_REPORT_RUNS_MAX runs over each other, written to
- * `path` whole or not at all. Errors: GR_ERROR_DATA; GR_ERROR_USAGE if `path` is one of the runs'
- * own files; GR_ERROR_WRITE.
+ * Not collective. Reads n run directories, or folders of some, GR_REPORT_RUNS_MAX runs in all, and
+ * writes of them, each whole or not at all: a page over each other, a table with a line for each
+ * run, and both as JSON. Runs of a folder whose manifest cannot be read are left out, and the page
+ * says so. Errors: GR_ERROR_DATA; GR_ERROR_USAGE: too many runs, or a file is one of the runs' own;
+ * GR_ERROR_WRITE.
  */
-gr_status gr_report_write_runs(const char *const *run_paths, size_t n, const char *path) GR_CHECKED;
+gr_status gr_report_write_runs(const char *const *run_paths, size_t n,
+                               const struct gr_report_files *files) GR_CHECKED;
 
 #ifdef __cplusplus
 }

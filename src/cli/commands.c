@@ -252,6 +252,16 @@ static const struct gr_option gate_options[] = {
 
 static const struct gr_option report_options[] = {
     OUTPUT("FILE", GR_VALUE_FILE, "the page; default RUN/report.html; needed for several runs"),
+    {.name = "csv",
+     .key = 'c',
+     .value = "FILE",
+     .kind = GR_VALUE_FILE,
+     .help = "a table with a line for each run: settings that differ, figures with all digits"},
+    {.name = "json",
+     .key = 'j',
+     .value = "FILE",
+     .kind = GR_VALUE_FILE,
+     .help = "the same, and the means of runs that differ in their seed alone"},
     END};
 
 static const struct gr_option predict_options[] = {
@@ -477,15 +487,20 @@ const struct gr_command gr_commands[] = {
     {.name = "report",
      .run = gr_command_report,
      .summary = "make a page about a run, or compare several",
-     .usage = "usage: granary report RUN... [-o FILE]\n       granary report FOLDER [-o FILE]\n",
+     .usage = "usage: granary report RUN [-o FILE]\n"
+              "       granary report RUN|FOLDER... -o FILE [--csv FILE] [--json FILE]\n"
+              "       granary report FOLDER [-o FILE]\n",
      .options = report_options,
-     .notes = "RUN is a run directory, finished or not; at most eight. One HTML file that needs\n"
-              "nothing else. It tells no more than the run directories do, and no paths. A run\n"
-              "writes its own report.html when it ends, and model-card.md, which is written anew\n"
-              "here without -o. FOLDER of a site in a study: a page on all\n"
-              "that has left the site, made from its journals.\n"
-              "\n"
-              "example: granary report runs/a runs/b -o comparison.html\n"},
+     .notes =
+         "RUN is a run directory, finished or not; FOLDER holds some. One HTML file that needs\n"
+         "nothing else. Runs that differ in their seed alone are a group with mean and\n"
+         "standard deviation. It tells no more than the run directories do, and no paths. A run\n"
+         "writes its own report.html when it ends, and model-card.md, which is written anew\n"
+         "here without -o. FOLDER of a site in a study: a page on all\n"
+         "that has left the site, made from its journals.\n"
+         "\n"
+         "examples: granary report runs/a runs/b -o comparison.html\n"
+         "          granary report runs/sweep -o sweep.html --csv sweep-runs.csv\n"},
     {.name = "predict",
      .run = gr_command_predict,
      .flags = GR_COMMAND_MPI,

@@ -308,21 +308,23 @@ void gr_metrics_close(struct gr_metrics_file *file) {
 /* ---- reading, for the report ---------------------------------------------------------------- */
 
 /*
- * Both names are looked for, since a file does not say which rows its metrics are of. Accuracy and
- * loss have members of their own (`always`) and would be read twice.
+ * The rows that its metrics are of are in the names of a line's members. Accuracy and loss have
+ * members of their own (`always`) and would be read twice.
  */
-static void read_named(const json_t *json, struct gr_metrics *out) {
-    char key[96];
-    for (unsigned metric = 0; metric < gr_metric_count; metric++)
-        for (int of_validation = 0; of_validation < 2; of_validation++) {
-            /* Told by members of their own. */
-            if (gr_metric_rows[metric].always) continue;
-            named_key(of_validation, metric, "", key);
-            if (!json_object_get(json, key)) continue;
-            out->named[metric] = gr_json_real(json, key);
-            out->named_told |= UINT32_C(1) << metric;
-            out->of_validation = of_validation;
-        }
+static void read_named(json_t *json, struct gr_metrics *out) {
+    static const char *const rows[] = {"test_", "validation_"};
+    const char *key;
+    json_t *value;
+    json_object_foreach(json, key, value) {
+        const bool of_validation = key[0] == 'v';
+        const size_t n = strlen(rows[of_validation]);
+        if (strncmp(key, rows[of_validation], n) != 0) continue;
+        const unsigned metric = gr_metric_find(key + n);
+        if (metric == gr_metric_count || gr_metric_rows[metric].always) continue;
+        out->named[metric] = gr_json_number(value);
+        out->named_told |= UINT32_C(1) << metric;
+        out->of_validation = of_validation;
+    }
 }
 
 /* Lists shorter than three read as NaN. */

@@ -341,29 +341,20 @@ static void write_card(FILE *card, const struct gr_report_run *run) {
 }
 
 /* Into memory first: a disk that is full then leaves the former card as it was. */
-static gr_status write_card_file(const struct gr_report_run *run, const char *path) {
-    char *text = NULL;
+gr_status gr_model_card_write(const struct gr_report_run *run, const char *run_path) {
+    gr_status status = GR_OK;
+    char *text = NULL, *path = NULL;
     size_t length = 0;
     FILE *card = open_memstream(&text, &length);
     if (card) write_card(card, run);
     bool failed = !card || ferror(card);
     if (card && fclose(card) != 0) failed = true;
-    const gr_status status = failed
-                                 ? gr_fail(GR_ERROR_INTERNAL, "memory for a model card was refused")
-                                 : gr_file_write(path, text, length);
-    free(text);
-    return status;
-}
-
-gr_status gr_model_card_write(const char *run_path) {
-    gr_status status = GR_OK;
-    struct gr_report_run run = {0};
-    char *path = NULL;
-    GR_TRY(gr_report_read(run_path, &run));
+    if (failed) status = gr_fail(GR_ERROR_INTERNAL, "memory for a model card was refused");
+    GR_TRY(status);
     GR_TRY(gr_text_format(&path, "%s/model-card.md", run_path));
-    status = write_card_file(&run, path);
+    status = gr_file_write(path, text, length);
 out:
     gr_free(path);
-    gr_report_release(&run);
+    free(text);
     return status;
 }

@@ -16,7 +16,7 @@
  * out there.
  */
 static void write_sections(FILE *page, const struct gr_report_run *run) {
-    if (!run->letter) gr_report_curves(page, run, 1);
+    if (!run->label[0]) gr_report_curves(page, run);
     gr_report_scores(page, run);
     gr_report_participation(page, run);
     gr_report_silos(page, run);
@@ -27,51 +27,61 @@ static void write_sections(FILE *page, const struct gr_report_run *run) {
     gr_report_provenance(page, run);
 }
 
-static void write_title(FILE *page, const struct gr_report_run *runs, size_t n) {
-    for (size_t i = 0; i < n; i++) {
+/* More runs than have sections are counted, not named. */
+static void write_title(FILE *page, const struct gr_report_set *set) {
+    if (set->brief) fprintf(page, "<title>%zu runs", set->n);
+    for (size_t i = 0; i < set->n && !set->brief; i++) {
         fputs(i == 0 ? "<title>" : ", ", page);
-        gr_report_name(page, &runs[i]);
+        gr_report_name(page, &set->runs[i]);
     }
     fputs(" \xc2\xb7 granary</title>\n", page);
+}
+
+static void write_runs(FILE *page, const struct gr_report_set *set) {
+    for (size_t i = 0; i < set->n; i++) {
+        if (set->n > 1) fputs("<section class=\"run\">\n", page);
+        gr_report_head(page, &set->runs[i]);
+        if (set->n > 1) fputs("<details><summary>All about this run</summary>\n", page);
+        write_sections(page, &set->runs[i]);
+        if (set->n > 1) fputs("</details></section>\n", page);
+    }
 }
 
 /*
  * Several runs: the comparison first, then each run folded away in <details>, which needs no
  * script.
  */
-static void write_page(FILE *page, const struct gr_report_run *runs, size_t n) {
+static void write_page(FILE *page, const struct gr_report_set *set) {
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
           page);
-    write_title(page, runs, n);
+    write_title(page, set);
     fprintf(page, "<style>\n%s</style>\n</head>\n<body>\n<main>\n", gr_html_style);
-    if (n > 1) gr_report_comparison(page, runs, n);
-    for (size_t i = 0; i < n; i++) {
-        if (n > 1) fputs("<section class=\"run\">\n", page);
-        gr_report_head(page, &runs[i]);
-        if (n > 1) fputs("<details><summary>All about this run</summary>\n", page);
-        write_sections(page, &runs[i]);
-        if (n > 1) fputs("</details></section>\n", page);
-    }
+    if (set->n > 1) gr_report_comparison(page, set);
+    if (!set->brief) write_runs(page, set);
     fputs("<footer>granary " GRANARY_VERSION "; from the files of the run director", page);
-    fputs(n > 1 ? "ies" : "y", page);
+    fputs(set->n > 1 ? "ies" : "y", page);
     fputs(": <code>manifest.json</code>, <code>resolved.yaml</code>, <code>metrics.jsonl</code>, "
           "<code>events.jsonl</code> and <code>evaluation.json</code>.</footer>\n"
           "</main>\n</body>\n</html>\n",
           page);
 }
 
-/*
- * Into memory first: a disk that is full then leaves the former report as it was. The caller frees
- * *text also on failure.
- */
-static gr_status render(const struct gr_report_run *runs, size_t n, char **text, size_t *length) {
-    FILE *page = open_memstream(text, length);
-    if (page) write_page(page, runs, n);
+/* Into memory first: a disk that is full then leaves the former file as it was. */
+static gr_status write_file(const struct gr_report_set *set, const char *path,
+                            void (*write)(FILE *, const struct gr_report_set *)) {
+    char *text = NULL;
+    size_t length = 0;
+    if (!path) return GR_OK;
+    FILE *page = open_memstream(&text, &length);
+    if (page) write(page, set);
     /* Memory that was refused while writing shows in the stream. */
     bool failed = !page || ferror(page);
     if (page && fclose(page) != 0) failed = true;
-    return failed ? gr_fail(GR_ERROR_INTERNAL, "memory for a report was refused") : GR_OK;
+    const gr_status status = failed ? gr_fail(GR_ERROR_INTERNAL, "memory for a report was refused")
+                                    : gr_file_write(path, text, length);
+    free(text);
+    return status;
 }
 
 /*
@@ -102,28 +112,22 @@ out:
     return status;
 }
 
-/* Errors: GR_ERROR_USAGE, GR_ERROR_DATA for a directory that is no run, GR_ERROR_WRITE. */
-gr_status gr_report_write_runs(const char *const *run_paths, size_t n, const char *path) {
+gr_status gr_report_write_runs(const char *const *run_paths, size_t n,
+                               const struct gr_report_files *files) {
     gr_status status = GR_OK;
-    struct gr_report_run runs[GR_REPORT_RUNS_MAX] = {0};
-    char *text = NULL;
-    size_t length = 0;
-    if (n == 0 || n > GR_REPORT_RUNS_MAX)
-        return gr_fail(GR_ERROR_USAGE, "report: found %zu runs, expected 1 to %d", n,
-                       GR_REPORT_RUNS_MAX);
-    for (size_t i = 0; i < n; i++) {
-        GR_TRY(gr_report_read(run_paths[i], &runs[i]));
-        if (n > 1) runs[i].letter = "ABCDEFGH"[i];
-        runs[i].colour = (unsigned)i;
-    }
-    GR_TRY(check_place(run_paths, n, path));
-    GR_TRY(gr_report_tell_apart(run_paths, runs, n));
-    GR_TRY(render(runs, n, &text, &length));
-    GR_TRY(gr_file_write(path, text, length));
+    struct gr_report_set set = {0};
+    struct gr_report_found found = {0};
+    const char *const places[] = {files->page, files->csv, files->json};
+    GR_TRY(gr_report_find(run_paths, n, &found));
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (places[i]) GR_TRY(check_place((const char *const *)found.paths, found.n, places[i]));
+    GR_TRY(gr_report_set_read(&found, &set));
+    GR_TRY(write_file(&set, files->page, write_page));
+    GR_TRY(write_file(&set, files->csv, gr_report_csv));
+    GR_TRY(write_file(&set, files->json, gr_report_json));
 out:
-    free(text);
-    for (size_t i = 0; i < n; i++)
-        gr_report_release(&runs[i]);
+    gr_report_set_release(&set);
+    gr_report_found_release(&found);
     return status;
 }
 
@@ -135,13 +139,17 @@ gr_status gr_report_path(const char *run_path, char **out) {
     return gr_text_format(out, "%.*s/report.html", (int)n, run_path);
 }
 
+/* Page and card are of one reading, so that they tell of the same rounds of a run under way. */
 gr_status gr_report_write(const char *run_path) {
     gr_status status = GR_OK;
     char *path = NULL;
+    struct gr_report_run run = {0};
     GR_TRY(gr_report_path(run_path, &path));
-    GR_TRY(gr_report_write_runs(&run_path, 1, path));
-    status = gr_model_card_write(run_path);
+    GR_TRY(gr_report_read(run_path, &run));
+    GR_TRY(write_file(&(struct gr_report_set){.runs = &run, .n = 1}, path, write_page));
+    status = gr_model_card_write(&run, run_path);
 out:
+    gr_report_release(&run);
     gr_free(path);
     return status;
 }

@@ -16,9 +16,37 @@
 /* Events that a report shows, half of them from the beginning. */
 enum { GR_REPORT_EVENTS = 60 };
 
+/* What runs are compared by. */
+enum gr_report_figure {
+    GR_TEST_ACCURACY,
+    GR_BEST_TEST_ACCURACY,
+    GR_TEST_LOSS,
+    GR_AUC,
+    GR_R2,
+    GR_VALIDATION_ACCURACY,
+    GR_VALIDATION_LOSS,
+    GR_ROUNDS_PARTIAL,
+    GR_SECONDS_IN_ROUNDS,
+    GR_BYTES_SENT,
+    GR_REPORT_FIGURES
+};
+struct gr_report_figure_row {
+    const char *label;
+    enum { GR_SHOWN_PERCENT, GR_SHOWN_REAL, GR_SHOWN_COUNT, GR_SHOWN_SECONDS, GR_SHOWN_BYTES } kind;
+    bool score, lower_is_better;
+};
+extern const struct gr_report_figure_row gr_report_figure_rows[GR_REPORT_FIGURES];
+
+/* A value by round, thinned: every 2nd, 4th, ... of the rounds that have one, and the last. */
+struct gr_report_curve {
+    unsigned value;          /* as in report_curves.c */
+    struct gr_point *points; /* owned */
+    size_t n;
+};
+
 struct gr_report_run {
-    char letter;               /* 'A', 'B', ... of several; 0 for one alone */
-    unsigned colour;           /* of its lines, of several */
+    char label[16];            /* "A", "B2", ... of several; "" for one alone */
+    unsigned colour;           /* of its group's lines, of several */
     char *folder;              /* owned; where others have its name; or NULL */
     json_t *manifest;          /* owned; an object */
     struct gr_node *settings;  /* owned; resolved.yaml, or NULL */
@@ -34,6 +62,11 @@ struct gr_report_run {
     size_t n_alerts, n_checkpoints;
     size_t broken_event; /* line at which the chain of events breaks; 0: it is whole */
     json_t *notes;       /* owned; strings: what could not be read, in words */
+    /* Of one of several, so that its rounds need not stay. */
+    struct gr_report_curve *curves; /* owned */
+    size_t n_curves;
+    double figures[GR_REPORT_FIGURES]; /* NAN: it has none */
+    uint32_t best_tested_round;        /* of the best test accuracy; 0: none */
 };
 
 /*
@@ -41,9 +74,89 @@ struct gr_report_run {
  * cannot be read is left out and noted. Release in any case.
  */
 gr_status gr_report_read(const char *run_path, struct gr_report_run *run) GR_CHECKED;
+/* The same without what needs events read twice more: whether their chain is whole, and which
+ * rounds each silo missed. */
+gr_status gr_report_read_brief(const char *run_path, struct gr_report_run *run) GR_CHECKED;
 /* The same of a damaged one: where the manifest cannot be read it is NULL, and that is noted. */
 gr_status gr_report_read_any(const char *run_path, struct gr_report_run *run) GR_CHECKED;
 void gr_report_release(struct gr_report_run *run);
+
+/*
+ * Runs that differ in nothing but their seed, neighbours in a set; or a single one. Figures are
+ * taken over those that have finished, or over all where none has.
+ */
+struct gr_report_group {
+    char label[16];
+    unsigned colour; /* GR_CHART_COLOURS: it has no curves */
+    size_t first, n; /* runs */
+    char *title;     /* owned: the settings that tell it from others; NULL: none does */
+};
+
+/* A setting in which runs differ. */
+struct gr_report_difference {
+    char *path;
+    char **values; /* one of each run; NULL: not set; all owned */
+    bool is_path;  /* a value may be a path or the name of a file, and is not shown */
+};
+
+/* Several runs, and how they are told apart. */
+struct gr_report_set {
+    struct gr_report_run *runs; /* owned; by group */
+    size_t n;
+    struct gr_report_group *groups; /* owned */
+    size_t n_groups;
+    struct gr_report_difference *differences; /* owned */
+    size_t n_differences, differences_room;
+    bool brief;                  /* single runs have no sections; their rounds are gone */
+    enum gr_report_figure order; /* that groups are sorted by; GR_REPORT_FIGURES: as given */
+    const struct gr_report_run *unknown; /* the first without settings; NULL: none */
+    json_t *left_out;                    /* owned; strings: runs of a folder that cannot be read */
+};
+
+/* Runs that have all their sections in a page; of more there are tables and curves only. */
+enum { GR_REPORT_WHOLE_MAX = 8 };
+
+/* The run directories of a folder, also in its folders; caller frees each and the list. A path that
+ * holds none stands for itself. from_folder: one flag each. */
+struct gr_report_found {
+    char **paths;
+    bool *from_folder;
+    size_t n, room;
+};
+/* Reads runs, grouped and named. Release in any case. Errors: GR_ERROR_USAGE: too many, or none. */
+gr_status gr_report_set_read(const struct gr_report_found *found,
+                             struct gr_report_set *set) GR_CHECKED;
+void gr_report_set_release(struct gr_report_set *set);
+
+/* Mean and standard deviation of a figure over the n runs of a group that count and have it;
+ * deviation: NAN below two. */
+struct gr_report_mean {
+    double mean, deviation;
+    size_t n;
+};
+struct gr_report_mean gr_report_mean_of(const struct gr_report_set *set,
+                                        const struct gr_report_group *group,
+                                        enum gr_report_figure figure);
+/* Whether a run counts in the figures of its group. */
+bool gr_report_counts(const struct gr_report_set *set, const struct gr_report_group *group,
+                      size_t run);
+/* Runs of the group that have finished. */
+size_t gr_report_finished(const struct gr_report_set *set, const struct gr_report_group *group);
+/* Fills in the differences of a set: settings in which runs are not alike. */
+gr_status gr_report_find_differences(struct gr_report_set *set) GR_CHECKED;
+/* Whether a setting says nothing of how a model is trained but by chance: names and seeds. */
+bool gr_report_is_chance(const char *path);
+
+gr_status gr_report_find(const char *const *paths, size_t n,
+                         struct gr_report_found *found) GR_CHECKED;
+void gr_report_found_release(struct gr_report_found *found);
+
+/* The comparison as a table of runs, and as JSON with the groups. */
+void gr_report_csv(FILE *csv, const struct gr_report_set *set);
+void gr_report_json(FILE *out, const struct gr_report_set *set);
+
+/* model-card.md beside a run that has been read. */
+gr_status gr_model_card_write(const struct gr_report_run *run, const char *run_path) GR_CHECKED;
 
 /* The folders of runs that have one name, as short as tells them apart. */
 gr_status gr_report_tell_apart(const char *const *run_paths, struct gr_report_run *runs,
@@ -102,7 +215,11 @@ bool gr_report_holds_path(const struct gr_node *node);
 /* ---- sections ------------------------------------------------------------------------------- */
 
 void gr_report_head(FILE *page, const struct gr_report_run *run);
-void gr_report_curves(FILE *page, const struct gr_report_run *runs, size_t n);
+void gr_report_curves(FILE *page, const struct gr_report_run *run);
+/* The curves of a run's rounds, thinned, into run->curves. */
+gr_status gr_report_take_curves(struct gr_report_run *run) GR_CHECKED;
+/* Curves of the groups that have a colour over each other. */
+void gr_report_group_curves(FILE *page, const struct gr_report_set *set);
 void gr_report_participation(FILE *page, const struct gr_report_run *run);
 void gr_report_timeline(FILE *page, const struct gr_report_run *run);
 /* Operating points and net benefits of an evaluation; nothing where it has none. */
@@ -113,6 +230,6 @@ void gr_report_costs(FILE *page, const struct gr_report_run *run);
 void gr_report_rounds(FILE *page, const struct gr_report_run *run);
 void gr_report_settings(FILE *page, const struct gr_report_run *run);
 void gr_report_provenance(FILE *page, const struct gr_report_run *run);
-void gr_report_comparison(FILE *page, const struct gr_report_run *runs, size_t n);
+void gr_report_comparison(FILE *page, const struct gr_report_set *set);
 
 #endif

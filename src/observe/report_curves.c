@@ -20,7 +20,8 @@ enum value {
     VALIDATION_ACCURACY,
     TEST_ACCURACY,
     VALIDATION_NAMED,
-    TEST_NAMED = VALIDATION_NAMED + GR_METRICS_MAX
+    TEST_NAMED = VALIDATION_NAMED + GR_METRICS_MAX,
+    VALUES = TEST_NAMED + GR_METRICS_MAX
 };
 
 /*
@@ -212,21 +213,104 @@ static void draw_run(FILE *page, const struct gr_report_run *run) {
 
 /* ---- several -------------------------------------------------------------------------------- */
 
-/* All runs share the axis from round 1 to the last of the longest run. */
-static bool draw_all(FILE *page, const struct gr_report_run *runs, size_t n, const char *title,
+/* A step of 1, 2, 4, ...: of two runs of different length each point of the coarser grid is one of
+ * the finer, so that means can be taken. */
+static gr_status take_curve(struct gr_report_run *run, unsigned value, size_t known) {
+    struct gr_report_curve curve = {.value = value};
+    size_t step = 1, k = 0;
+    gr_status status = gr_allocate(known, sizeof *curve.points, "a curve", &curve.points);
+    if (status != GR_OK) return status;
+    while (known / step > POINTS_MAX)
+        step *= 2;
+    for (size_t i = 0; i < run->n; i++) {
+        const struct gr_metrics *m = &run->rounds[i];
+        if (!is_drawn(m, value)) continue;
+        k++;
+        if (k % step == 0 || k == known || k == 1)
+            curve.points[curve.n++] = (struct gr_point){.x = m->round, .y = value_of(m, value)};
+    }
+    run->curves[run->n_curves++] = curve;
+    return GR_OK;
+}
+
+gr_status gr_report_take_curves(struct gr_report_run *run) {
+    gr_status status = GR_OK;
+    GR_TRY(gr_allocate_zero(VALUES, sizeof *run->curves, "curves", &run->curves));
+    for (unsigned value = 0; value < VALUES; value++) {
+        size_t known = 0;
+        for (size_t i = 0; i < run->n; i++)
+            known += is_drawn(&run->rounds[i], value);
+        if (known > 0) GR_TRY(take_curve(run, value, known));
+    }
+out:
+    return status;
+}
+
+static const struct gr_report_curve *curve_of(const struct gr_report_run *run, unsigned value) {
+    for (size_t i = 0; i < run->n_curves; i++)
+        if (run->curves[i].value == value) return &run->curves[i];
+    return NULL;
+}
+
+/* The curve's value of a round, from *place on; NaN: it has no point there. */
+static double value_in(const struct gr_report_curve *curve, double round, size_t *place) {
+    while (curve && *place < curve->n && curve->points[*place].x < round)
+        ++*place;
+    return curve && *place < curve->n && curve->points[*place].x == round ? curve->points[*place].y
+                                                                          : (double)NAN;
+}
+
+/* Adds the values of one more run to a curve; points that it lacks are left out. */
+static void add_to(struct gr_series *series, const struct gr_report_curve *curve) {
+    size_t kept = 0, place = 0;
+    for (size_t i = 0; i < series->n; i++) {
+        const double more = value_in(curve, series->points[i].x, &place);
+        if (!isfinite(more)) continue;
+        series->points[kept] = series->points[i];
+        series->points[kept++].y += more;
+    }
+    series->n = kept;
+}
+
+/* The mean of the runs of a group that count, at the rounds of which all have a point. */
+static gr_status collect_group(const struct gr_report_set *set, const struct gr_report_group *group,
+                               unsigned value, struct gr_series *series) {
+    size_t n = 0;
+    for (size_t i = group->first; i < group->first + group->n; i++) {
+        const struct gr_report_curve *curve = curve_of(&set->runs[i], value);
+        if (!gr_report_counts(set, group, i)) continue;
+        if (n++ > 0) {
+            add_to(series, curve);
+        } else if (curve) {
+            gr_status status =
+                gr_allocate(curve->n, sizeof *series->points, "a curve", &series->points);
+            if (status != GR_OK) return status;
+            memcpy(series->points, curve->points, curve->n * sizeof *series->points);
+            series->n = curve->n;
+        }
+    }
+    for (size_t i = 0; i < series->n; i++)
+        series->points[i].y /= (double)n;
+    return GR_OK;
+}
+
+/* All groups share the axis from round 1 to the last of the longest curve. */
+static bool draw_all(FILE *page, const struct gr_report_set *set, const char *title,
                      const char *unit, unsigned value) {
     struct gr_series series[GR_CHART_COLOURS] = {0};
-    char names[GR_CHART_COLOURS][2];
     gr_status status = GR_OK;
     double last = 1;
-    if (n > GR_CHART_COLOURS) n = GR_CHART_COLOURS;
-    for (size_t s = 0; s < n && status == GR_OK; s++) {
-        if (runs[s].n > 0) last = fmax(last, runs[s].rounds[runs[s].n - 1].round);
-        names[s][0] = runs[s].letter;
-        names[s][1] = '\0';
-        series[s].name = names[s];
-        series[s].colour = runs[s].colour;
-        status = collect(&runs[s], value, &series[s]);
+    size_t n = 0;
+    for (size_t g = 0; g < set->n_groups && n < GR_CHART_COLOURS && status == GR_OK; g++) {
+        const struct gr_report_group *group = &set->groups[g];
+        for (size_t i = group->first; i < group->first + group->n; i++)
+            for (size_t c = 0; c < set->runs[i].n_curves; c++) {
+                const struct gr_report_curve *curve = &set->runs[i].curves[c];
+                last = fmax(last, curve->points[curve->n - 1].x);
+            }
+        series[n].name = group->label;
+        series[n].colour = group->colour;
+        status = collect_group(set, group, value, &series[n++]);
     }
     bool drawn = draw(page, status,
                       &(struct gr_chart){.title = title,
@@ -244,7 +328,7 @@ static bool draw_all(FILE *page, const struct gr_report_run *runs, size_t n, con
  * Test before validation before training, in the order of what a comparison should rest on. Named
  * metrics have a chart for each kind of rows, as runs may differ in it.
  */
-static void draw_runs(FILE *page, const struct gr_report_run *runs, size_t n) {
+static void draw_groups(FILE *page, const struct gr_report_set *set) {
     static const struct {
         const char *title, *unit;
         enum value value;
@@ -255,33 +339,48 @@ static void draw_runs(FILE *page, const struct gr_report_run *runs, size_t n) {
                   {"Training loss by round", "", TRAIN_LOSS}};
     bool any = false;
     for (size_t i = 0; i < sizeof charts / sizeof *charts; i++)
-        any |= draw_all(page, runs, n, charts[i].title, charts[i].unit, charts[i].value);
+        any |= draw_all(page, set, charts[i].title, charts[i].unit, charts[i].value);
     for (unsigned m = 0; m < gr_metric_count; m++) {
         char title[120];
         title_of("Test", m, title);
-        any |= draw_all(page, runs, n, title, "", TEST_NAMED + m);
+        any |= draw_all(page, set, title, "", TEST_NAMED + m);
         title_of("Validation", m, title);
-        any |= draw_all(page, runs, n, title, "", VALIDATION_NAMED + m);
+        any |= draw_all(page, set, title, "", VALIDATION_NAMED + m);
     }
     if (!any) fputs("<p>In no round is a loss or an accuracy defined.</p>\n", page);
 }
 
-/*
- * Several runs may be of different length; the longest decides whether there is anything to draw.
- */
-void gr_report_curves(FILE *page, const struct gr_report_run *runs, size_t n) {
-    size_t most = 0;
-    for (size_t i = 0; i < n; i++)
-        most = runs[i].n > most ? runs[i].n : most;
-    if (most == 0) return;
+static void begin(FILE *page, bool thinned) {
     fputs("<h2>Curves</h2>\n", page);
-    if (most > POINTS_MAX)
+    if (thinned)
         fprintf(page, "<p class=\"muted\">Curves of more than %d points are thinned.</p>\n",
                 POINTS_MAX);
+}
+
+void gr_report_group_curves(FILE *page, const struct gr_report_set *set) {
+    size_t points = 0;
+    bool any = false, rounds = false;
+    for (size_t i = 0; i < set->n; i++) {
+        rounds = rounds || gr_report_rounds_done(&set->runs[i]) > 0;
+        any = any || set->runs[i].n_curves > 0;
+        for (size_t c = 0; c < set->runs[i].n_curves; c++)
+            if (set->runs[i].curves[c].n > points) points = set->runs[i].curves[c].n;
+    }
+    if (!any && !rounds) return;
+    begin(page, points > POINTS_MAX / 2);
+    if (set->n_groups < set->n)
+        fputs("<p class=\"muted\">Of a group the mean of its runs, as far as all have come.</p>\n",
+              page);
     fputs("<section class=\"grid two\">\n", page);
-    if (n == 1)
-        draw_run(page, runs);
-    else
-        draw_runs(page, runs, n);
+    draw_groups(page, set);
+    fputs("</section>\n", page);
+}
+
+/* Nothing is written where there is no round. */
+void gr_report_curves(FILE *page, const struct gr_report_run *run) {
+    if (run->n == 0) return;
+    begin(page, run->n > POINTS_MAX);
+    fputs("<section class=\"grid two\">\n", page);
+    draw_run(page, run);
     fputs("</section>\n", page);
 }

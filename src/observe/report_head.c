@@ -318,10 +318,10 @@ void gr_report_head(FILE *page, const struct gr_report_run *run) {
     struct gr_report_totals totals = gr_report_totals_of(run);
     for (size_t i = 0; outcome && i < sizeof known / sizeof *known; i++)
         if (strcmp(outcome, known[i]) == 0) class = known[i];
-    fprintf(page, "<div class=\"head\"><h%c>", run->letter ? '2' : '1');
-    if (run->letter) fprintf(page, "<i class=\"key s%u\"></i>%c: ", run->colour, run->letter);
+    fprintf(page, "<div class=\"head\"><h%c>", run->label[0] ? '2' : '1');
+    if (run->label[0]) fprintf(page, "<i class=\"key s%u\"></i>%s: ", run->colour, run->label);
     gr_report_name(page, run);
-    fprintf(page, "</h%c><span class=\"badge %s\">", run->letter ? '2' : '1', class);
+    fprintf(page, "</h%c><span class=\"badge %s\">", run->label[0] ? '2' : '1', class);
     gr_html_text(page, outcome);
     fputs("</span></div>\n", page);
     write_sentences(page, run, &totals);

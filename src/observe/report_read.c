@@ -229,21 +229,21 @@ out:
 }
 
 /* The chain is verified in a pass of its own, since events behind a break are still shown. */
-static gr_status read_events(const char *path, struct gr_report_run *run) {
+static gr_status read_events(const char *path, bool brief, struct gr_report_run *run) {
     struct gr_lines_reader *reader = NULL;
     if (access(path, F_OK) != 0) {
         note(run, "events.jsonl is missing: it is not known what happened on the way");
         return GR_OK;
     }
-    if (gr_events_verify(path, &run->broken_event) != GR_OK ||
+    if ((!brief && gr_events_verify(path, &run->broken_event) != GR_OK) ||
         gr_lines_start(path, &reader) != GR_OK || take_events(run, reader) != GR_OK)
         note(run, "events.jsonl cannot be read: it is not known what happened on the way");
     gr_lines_end(reader);
-    return find_missed(run, path);
+    return brief ? GR_OK : find_missed(run, path);
 }
 
 /* The order matters: find_missed needs rounds and manifest. */
-static gr_status read_records(const char *run_path, struct gr_report_run *run) {
+static gr_status read_records(const char *run_path, bool brief, struct gr_report_run *run) {
     gr_status status = GR_OK;
     char *path = NULL;
     GR_TRY(path_in(run_path, "resolved.yaml", &path));
@@ -255,7 +255,7 @@ static gr_status read_records(const char *run_path, struct gr_report_run *run) {
     GR_TRY(path_in(run_path, "withdrawn.json", &path));
     read_withdrawal(path, run);
     GR_TRY(path_in(run_path, "events.jsonl", &path));
-    status = read_events(path, run);
+    status = read_events(path, brief, run);
 out:
     gr_free(path);
     return status;
@@ -266,11 +266,19 @@ static void start(struct gr_report_run *run) {
     run->timeline = json_array();
 }
 
-gr_status gr_report_read(const char *run_path, struct gr_report_run *run) {
+static gr_status read_run(const char *run_path, bool brief, struct gr_report_run *run) {
     gr_status status = read_manifest(run_path, run);
     if (status != GR_OK) return status;
     start(run);
-    return read_records(run_path, run);
+    return read_records(run_path, brief, run);
+}
+
+gr_status gr_report_read(const char *run_path, struct gr_report_run *run) {
+    return read_run(run_path, false, run);
+}
+
+gr_status gr_report_read_brief(const char *run_path, struct gr_report_run *run) {
+    return read_run(run_path, true, run);
 }
 
 /*
@@ -284,7 +292,7 @@ gr_status gr_report_read_any(const char *run_path, struct gr_report_run *run) {
         note(run, "%s", gr_message());
     else if (status != GR_OK)
         return status;
-    return read_records(run_path, run);
+    return read_records(run_path, false, run);
 }
 
 /* Parts may be NULL, as after a manifest that could not be read. */
@@ -298,5 +306,8 @@ void gr_report_release(struct gr_report_run *run) {
     gr_free(run->rounds);
     gr_free(run->missed);
     gr_free(run->folder);
+    for (size_t i = 0; i < run->n_curves; i++)
+        gr_free(run->curves[i].points);
+    gr_free(run->curves);
     *run = (struct gr_report_run){0};
 }

@@ -99,6 +99,10 @@ const char gr_html_style[] =
     ".day th{font-weight:600;color:var(--muted);background:var(--page)}\n"
     ".story td,.story th{text-align:left}.story td:last-child{width:100%;white-space:normal;"
     "overflow-wrap:anywhere}\n"
+    /* Many runs below each other: heads are broken, and the runs' names stay in sight. */
+    ".many thead th,.facts thead th .muted{white-space:normal}"
+    ".many thead th{vertical-align:bottom}.many th:first-child{position:sticky;left:0;"
+    "background:var(--card);min-width:9em}\n"
     /*
      * The confusion matrix: --share is set for each cell by write_matrix; hits and mistakes have
      * different hues.

@@ -51,6 +51,10 @@ static void write_run(const char *run, const char *digest, double best, const ch
     gr_metrics_close(file);
 }
 
+static gr_status write_page_of(const char *const *paths, size_t n, const char *page) {
+    return gr_report_write_runs(paths, n, &(struct gr_report_files){.page = page});
+}
+
 static char *report_of(size_t n) {
     char paths[9][128];
     const char *runs[9];
@@ -58,7 +62,7 @@ static char *report_of(size_t n) {
         snprintf(paths[i], sizeof paths[i], "%s", in_scratch(names[i]));
         runs[i] = paths[i];
     }
-    MUST(gr_report_write_runs(runs, n, in_scratch("page.html")));
+    MUST(gr_report_write_runs(runs, n, &(struct gr_report_files){.page = in_scratch("page.html")}));
     return slurp(in_scratch("page.html"), NULL);
 }
 
@@ -126,13 +130,37 @@ START_TEST(one_name) {
     snprintf(paths[3], sizeof paths[3], "%s", in_scratch("z"));
     snprintf(paths[4], sizeof paths[4], "%s", in_scratch("x/seed"));
     const char *runs[] = {paths[0], paths[1], paths[2], paths[3], paths[4]};
-    MUST(gr_report_write_runs(runs, 5, in_scratch("page.html")));
+    MUST(gr_report_write_runs(runs, 5, &(struct gr_report_files){.page = in_scratch("page.html")}));
     char *page = slurp(in_scratch("page.html"), NULL);
     MUST_HOLD(
         page,
         "<title>sweep (x/seed), sweep (y/seed), sweep (&lt;other&gt;), alone, sweep (x/seed) ",
         "<br><span class=\"muted\">sweep (y/seed)</span>", "</i>A: sweep (x/seed)</h2>",
         "</i>D: alone</h2>");
+    gr_free(page);
+}
+END_TEST
+
+/*
+ * Accuracies .6, .7 and .8 of three seeds are .7 +- .1; one that has not finished does not count.
+ * Of another setting there is one seed, with a title of its own.
+ */
+START_TEST(seeds_are_one_group) {
+    write_run("a", "aaaa", 0.2, "run: {seed: 1, name: x}\ntrain: {epochs: 2}\n");
+    write_run("b", "bbbb", 0.4, "run: {seed: 1, name: x}\ntrain: {epochs: 3}\n");
+    write_run("c", "cccc", 0.4, "run: {seed: 2, name: y}\ntrain: {epochs: 2}\n");
+    write_run("d", "dddd", 0.6, "run: {seed: 3, name: z}\ntrain: {epochs: 2}\n");
+    write_run("e", "eeee", 0.9, "run: {seed: 4, name: z}\ntrain: {epochs: 2}\n");
+    write_text("e", "manifest.json",
+               "{\"name\":\"x\",\"outcome\":\"stopped\",\"rounds\":4,\"model_digest\":\"ff\"}");
+    char *page = report_of(5);
+    MUST_HOLD(page, "<h1>5 runs compared</h1>", ": 2 groups.",
+              "A<br><span class=\"muted\">epochs 2</span>",
+              "B<br><span class=\"muted\">epochs 3</span>", "<td>3 of 4 finished</td>",
+              "<td>70.00&#8239;% <small>&plusmn;&#8239;10.00&#8239;%, 3 runs</small></td>",
+              "<td>70.00&#8239;%</td></tr>", "run.seed</code></th><td>1, 2, 3, 4</td><td>1</td>",
+              "aria-label=\"Test accuracy by round: A from 70.00&#8239;% to 70.00", "</i>A2<br>",
+              "</i>A2: &lt;c&gt;</h2>", "</i>B: &lt;b&gt;</h2>");
     gr_free(page);
 }
 END_TEST
@@ -172,7 +200,7 @@ START_TEST(evidence_is_no_place) {
         snprintf(other[i], sizeof other[i], "%s", in_scratch("a/../a/"));
         strcat(other[i], files[i]);
         gr_free(slurp(other[i], &before));
-        ck_assert_int_eq(gr_report_write_runs(paths, 2, other[i]), GR_ERROR_USAGE);
+        ck_assert_int_eq(write_page_of(paths, 2, other[i]), GR_ERROR_USAGE);
         ck_assert_ptr_nonnull(strstr(gr_message(), files[i]));
         gr_free(slurp(other[i], &after));
         ck_assert_uint_eq(before, after);
@@ -212,7 +240,6 @@ static double height_of(const char *chart, char letter) {
 }
 
 START_TEST(as_many_as_there_are_looks) {
-    const char *paths[9];
     for (size_t i = 0; i < 8; i++)
         write_run(names[i], "aaaa", 0.05 * (double)i, "run: {seed: 1}\n");
     char *page = report_of(8);
@@ -224,17 +251,14 @@ START_TEST(as_many_as_there_are_looks) {
         ck_assert_double_ge(fabs(height_of(chart, letter) - height_of(chart, (char)(letter + 1))),
                             16.8);
     gr_free(page);
-    for (size_t i = 0; i < 9; i++)
-        paths[i] = scratch;
-    ck_assert_int_eq(gr_report_write_runs(paths, 9, in_scratch("x")), GR_ERROR_USAGE);
-    ck_assert_int_eq(gr_report_write_runs(paths, 0, in_scratch("x")), GR_ERROR_USAGE);
+    ck_assert_int_eq(write_page_of(NULL, 0, in_scratch("x")), GR_ERROR_USAGE);
 }
 END_TEST
 
 START_TEST(one_of_them_is_none) {
     write_run("a", "aaaa", 0.2, "");
     const char *paths[] = {in_scratch("a"), in_scratch("b")};
-    ck_assert_int_eq(gr_report_write_runs(paths, 2, in_scratch("page.html")), GR_ERROR_DATA);
+    ck_assert_int_eq(write_page_of(paths, 2, in_scratch("page.html")), GR_ERROR_DATA);
     ck_assert_ptr_nonnull(strstr(gr_message(), "/b: not a run directory"));
     ck_assert(!exists(in_scratch("page.html")));
 }
@@ -529,9 +553,9 @@ START_TEST(undefined_figures) {
 }
 END_TEST
 
-RUN_TESTS("report of runs", runs_side_by_side, the_same_twice, one_name, settings_of_two_shapes,
-          settings_that_are_not_known, evidence_is_no_place, no_path_is_told,
-          as_many_as_there_are_looks, one_of_them_is_none, scores_and_silos,
+RUN_TESTS("report of runs", runs_side_by_side, the_same_twice, one_name, seeds_are_one_group,
+          settings_of_two_shapes, settings_that_are_not_known, evidence_is_no_place,
+          no_path_is_told, as_many_as_there_are_looks, one_of_them_is_none, scores_and_silos,
           weights_in_the_confusion, best_behind_its_own_score, no_better_one,
           silos_that_are_not_told, curves_of_all_that_is_told, many_classes, hostile_evaluations,
           only_a_manifest, damaged_lines, still_running, how_it_ended, undefined_figures)
