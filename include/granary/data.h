@@ -42,7 +42,7 @@ struct gr_rows {
     float *targets;  /* n_rows, numbers to be predicted; owned; NULL: the labels are */
     float *weights;  /* n_rows, each >= 0 and finite; owned; NULL: each is 1 */
     float *offsets;  /* n_rows, finite, added to the model's output; owned; NULL: each is 0 */
-    struct gr_persons persons; /* of a silo's training rows with privacy.unit person; else none */
+    struct gr_persons persons; /* of a silo's rows with privacy.unit person; else none */
     /* Of rows that are evaluated, with evaluate.slices: n_rows x n_slicings, the group of each row
      * in each slicing, which are numbered through; owned; NULL: none. */
     uint16_t *groups;

@@ -103,9 +103,11 @@ gr_status gr_evaluate_heard(struct gr_model *model, const float *parameters,
 enum gr_tally { GR_TALLY_ROWS, GR_TALLY_LOSS, GR_TALLY_RIGHT, GR_TALLIES };
 /*
  * Not collective. Adds to tally the rows, their losses, each cut to 0 .. loss_bound and divided by
- * it, and the rows whose label is found, all in steps: a row adds at most that to each. A loss that
- * is no number counts as the bound. Rows pass the model one by one, so that what a row adds does
- * not depend on the others; weights of rows do not count. Errors: of the model; of poll, as above.
+ * it, and the rows whose label is found, all in steps: a row adds at most that to each. Where rows
+ * have persons, each of n rows of one adds an n-th of it, so that a person adds at most that. A
+ * loss that is no number counts as the bound. Rows pass the model one by one, so that what a row
+ * adds does not depend on others' rows; weights of rows do not count. Errors: of the model; of
+ * poll, as above.
  */
 gr_status gr_evaluate_tally(struct gr_model *model, const float *parameters,
                             const struct gr_rows *rows, double loss_bound, double steps,

@@ -225,13 +225,13 @@ static void print_sums(const struct promise *promise) {
 static void print_scores(const struct promise *promise) {
     const struct gr_config *config = promise->config;
     if (promise->plan.evaluation.count == 0) return;
-    print_line("scores",
-               "%llu evaluations of rows that silos hold out; the noise in each count is %.3g rows "
-               "of each silo, and in the sum of losses %.3g",
-               (unsigned long long)gr_privacy_evaluations(config, config->run.rounds, true),
-               gr_privacy_tally_noise(config) / GR_TALLY_STEPS,
-               gr_privacy_tally_noise(config) / GR_TALLY_STEPS *
-                   config->privacy.evaluation.loss_bound);
+    print_line(
+        "scores",
+        "%llu evaluations of rows that silos hold out; the noise in each count is %.3g %ss "
+        "of each silo, and in the sum of losses %.3g",
+        (unsigned long long)gr_privacy_evaluations(config, config->run.rounds, true),
+        gr_privacy_tally_noise(config) / GR_TALLY_STEPS, gr_privacy_unit_text(config->privacy.unit),
+        gr_privacy_tally_noise(config) / GR_TALLY_STEPS * config->privacy.evaluation.loss_bound);
 }
 
 static void print_statistics(const struct promise *promise) {

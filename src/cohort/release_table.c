@@ -306,7 +306,9 @@ static const struct gr_release_row rows[] = {
      GR_PRIVATE_AS_IT_IS},
     {GR_RELEASE_NOISED_SCORES, "noised-scores",
      "of the rows that silos hold out, for validation and for the test: how many they are, the sum "
-     "of their losses, each cut at privacy.evaluation.loss_bound, and how many are right",
+     "of their losses, each cut at privacy.evaluation.loss_bound, and how many are right; of "
+     "persons, "
+     "each of whom counts as one",
      "sums of counts, to which each silo has added noise", RECORDS, GR_RELEASE_EACH_SCORING,
      "all else of these rows: confusion matrix, reliability, AUC, metrics of classes, scores of "
      "single silos; sums of fewer silos than policy.minimum_silos",

@@ -116,8 +116,8 @@ size_t gr_privacy_tallies(const struct gr_config *config) {
     return gr_predicts_number(&config->model) ? 2 : 3;
 }
 
-/* A row is in one part, and adds up to GR_TALLY_STEPS to each of its tallies: as whole numbers they
- * are exact. One last bit more than the product, which is rounded. */
+/* A row, or person, is in one part, and adds up to GR_TALLY_STEPS to each of its tallies: as whole
+ * numbers they are exact. One last bit more than the product, which is rounded. */
 double gr_privacy_tally_noise(const struct gr_config *config) {
     const double most = sqrt((double)gr_privacy_tallies(config)) * GR_TALLY_STEPS;
     return nextafter(config->privacy.evaluation.noise_multiplier * most, INFINITY);

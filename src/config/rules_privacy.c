@@ -240,11 +240,11 @@ static void check_folders(const struct gr_rule_context *r) {
 static void check_told(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
     const struct gr_strategy *strategy = gr_strategy_find(config->strategy.name);
-    const char *unscored = config->privacy.unit == GR_PRIVACY_ROW
+    const char *unscored = config->privacy.unit != GR_PRIVACY_SILO
                                ? "scores of rows that silos hold out are noised only where "
                                  "privacy.evaluation.noise_multiplier says how much"
-                               : "scores of rows that silos hold out are made for "
-                                 "privacy.unit row; data.test is a table that is nobody's";
+                               : "scores of rows that silos hold out are made for privacy.unit "
+                                 "row and person; data.test is a table that is nobody's";
     const bool noised = config->privacy.evaluation.noise_multiplier > 0;
     const struct {
         const char *path, *found, *why;
@@ -329,9 +329,9 @@ static void check_evaluation(const struct gr_rule_context *r) {
     if (!(z > 0)) {
         if (evaluation->times > 0)
             REFUSE(r, times, "found %u, allowed only 0 without %s", evaluation->times, noise);
-    } else if (config->privacy.unit != GR_PRIVACY_ROW)
-        REFUSE(r, noise, "found %g, allowed only 0 " WITH " %s: it is made for rows", z,
-               gr_privacy_unit_text(config->privacy.unit));
+    } else if (config->privacy.unit == GR_PRIVACY_SILO)
+        REFUSE(r, noise, "found %g, allowed only 0 " WITH " silo: it is made for rows and persons",
+               z);
     else if (z < GR_NOISE_MULTIPLIER_MIN || z > 1000)
         REFUSE(r, noise, "found %g, allowed 0 or %g to 1000", z, GR_NOISE_MULTIPLIER_MIN);
     else if (!(config->data.validation_fraction > 0) && !(config->data.test_fraction > 0))

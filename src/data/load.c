@@ -179,23 +179,50 @@ static gr_status join_table(struct load *l, struct gr_reader *reader, uint32_t n
 
 /* ---- silos ---------------------------------------------------------------------------------- */
 
+/* Whose the rows of each part are, of the silo's n rows. */
+static gr_status take_persons(const struct gr_named_rows *persons, size_t n, const uint8_t *part,
+                              struct gr_silo *silo) {
+    uint32_t *own = NULL;
+    gr_status status;
+    GR_TRY(gr_allocate(n, sizeof *own, "rows of persons", &own));
+    for (int p = 0; p < GR_PARTS; p++) {
+        struct gr_rows *rows = gr_silo_part(silo, (enum gr_part)p);
+        size_t count = 0;
+        for (size_t i = 0; i < n; i++)
+            if (part[i] == p) own[count++] = persons->person[i];
+        if (count > 0 || p == GR_PART_TRAIN)
+            GR_TRY(gr_persons_create(own, persons->n, NULL, count, &rows->persons));
+    }
+out:
+    gr_free(own);
+    return status;
+}
+
 /*
  * Makes silo `id` of rows row[0..n-1] (NULL: rows 0..n-1) of a table: answers are in their place,
- * features are what picks[0..n-1] ask for.
+ * features are what picks[0..n-1] ask for. groups: whose the table's rows are; empty: nobody's.
  */
 static gr_status plan_silo(const struct load *l, uint32_t id, const uint32_t *row, size_t n,
-                           const struct answers *answers, const struct gr_table_shape *shape,
-                           struct gr_silo *silo, struct gr_pick *picks) {
+                           const struct answers *answers, const struct gr_row_groups *groups,
+                           const struct gr_table_shape *shape, struct gr_silo *silo,
+                           struct gr_pick *picks) {
     struct gr_rows like = rows_like(shape, answers), *to;
     size_t filled[GR_PARTS] = {0};
     uint8_t *part = NULL;
     int32_t *labels = NULL;
+    uint32_t *person = NULL;
     gr_status status;
     GR_TRY(gr_allocate(n, 1, "a split", &part));
     GR_TRY(gr_allocate(n, sizeof *labels, "a split", &labels));
+    GR_TRY(gr_allocate(n, sizeof *person, "a split", &person));
     for (size_t i = 0; i < n; i++)
         labels[i] = answers->labels[row ? row[i] : i];
-    GR_TRY(gr_silo_create(l->config, id, n, labels, &like, silo, part));
+    for (size_t i = 0; i < n && groups->group; i++)
+        person[i] = groups->group[row ? row[i] : i];
+    const struct gr_named_rows persons = {person, groups->name, groups->n};
+    GR_TRY(gr_silo_create(l->config, id, n, labels, groups->group ? &persons : NULL, &like, silo,
+                          part));
+    if (groups->group) GR_TRY(take_persons(&persons, n, part, silo));
     for (size_t i = 0; i < n; i++) {
         uint32_t r = row ? row[i] : (uint32_t)i;
         size_t at = filled[part[i]]++;
@@ -204,6 +231,7 @@ static gr_status plan_silo(const struct load *l, uint32_t id, const uint32_t *ro
         picks[i] = (struct gr_pick){r, (char *)to->features + at * shape->row_bytes};
     }
 out:
+    gr_free(person);
     gr_free(labels);
     gr_free(part);
     return status;
@@ -217,23 +245,23 @@ static int by_row(const void *a, const void *b) {
 static gr_status partition_rows(struct load *l, struct gr_reader *reader, size_t n,
                                 const int32_t *labels, struct gr_partition *out) {
     const struct gr_partition_config *config = &l->config->data.partition;
-    uint32_t *groups = NULL, n_groups = 0;
+    struct gr_row_groups groups = {0};
     gr_status status;
     if (config->method != GR_PARTITION_COLUMN)
         return gr_partition_create(config, l->config->data.split_seed, l->share->n_silos, labels, n,
                                    out);
-    GR_TRY(gr_reader_groups(reader, l->data->columns, config->column, n, &groups, &n_groups));
-    if (n_groups != l->share->n_silos) {
+    GR_TRY(gr_reader_groups(reader, l->data->columns, config->column, n, &groups));
+    if (groups.n != l->share->n_silos) {
         (void)gr_fail(GR_ERROR_CONFIG,
                       "data.silos: found %u, the column \"%s\" has %u values (and there is a silo "
                       "for each)",
-                      l->share->n_silos, config->column, n_groups);
+                      l->share->n_silos, config->column, groups.n);
         status = GR_ERROR_CONFIG; /* said anew for the analyser */
         goto out;
     }
-    status = gr_partition_by_group(config, n_groups, groups, n, out);
+    status = gr_partition_by_group(config, groups.n, groups.group, n, out);
 out:
-    gr_free(groups);
+    gr_row_groups_release(&groups);
     return status;
 }
 
@@ -252,11 +280,11 @@ static gr_status plan_silos(struct load *l, struct gr_reader *reader, size_t n,
                             size_t *n_picks) {
     const struct gr_share *share = l->share;
     struct gr_partition partition = {0};
-    uint32_t *groups = NULL, n_groups = 0;
+    struct gr_row_groups groups = {0};
     size_t total = 0;
     gr_status status;
     if (reader->asks & GR_ASK_GROUPS)
-        GR_TRY(gr_reader_groups(reader, l->data->columns, NULL, n, &groups, &n_groups));
+        GR_TRY(gr_reader_groups(reader, l->data->columns, NULL, n, &groups));
     GR_TRY(partition_rows(l, reader, n, answers->labels, &partition));
     for (size_t i = 0; i < share->n_local; i++)
         total += partition.first[share->silos[i] + 1] - partition.first[share->silos[i]];
@@ -265,17 +293,14 @@ static gr_status plan_silos(struct load *l, struct gr_reader *reader, size_t n,
         uint32_t id = share->silos[i];
         const uint32_t *row = partition.row_of + partition.first[id];
         size_t count = partition.first[id + 1] - partition.first[id];
-        GR_TRY(plan_silo(l, id, row, count, answers, &reader->shape, &l->data->local[i],
+        GR_TRY(plan_silo(l, id, row, count, answers, &groups, &reader->shape, &l->data->local[i],
                          *picks + *n_picks));
         *n_picks += count;
-        if (groups)
-            GR_TRY(
-                gr_persons_create(groups, n_groups, row, count, &l->data->local[i].train.persons));
     }
     /* One silo's rows are in order already. */
     if (share->n_local > 1) qsort(*picks, *n_picks, sizeof **picks, by_row);
 out:
-    gr_free(groups);
+    gr_row_groups_release(&groups);
     gr_partition_release(&partition);
     return status;
 }
@@ -372,19 +397,19 @@ static gr_status read_fit(struct load *l, size_t i, struct gr_reader *reader,
                           const struct answers *answers) {
     struct gr_silo *silo = &l->data->local[i];
     struct gr_pick *picks = NULL;
-    uint32_t *row = NULL, *groups = NULL, n_groups = 0;
+    struct gr_row_groups groups = {0};
+    uint32_t *row = NULL;
     size_t n = reader->shape.shape[0];
     gr_status status;
     if ((reader->asks & GR_ASK_GROUPS) && n > 0)
-        GR_TRY(gr_reader_groups(reader, reader->columns, NULL, n, &groups, &n_groups));
+        GR_TRY(gr_reader_groups(reader, reader->columns, NULL, n, &groups));
     GR_TRY(list_fit(reader, &n, &row));
     GR_TRY(gr_allocate(n, sizeof *picks, "a reading plan", &picks));
-    GR_TRY(plan_silo(l, l->share->silos[i], row, n, answers, &reader->shape, silo, picks));
+    GR_TRY(plan_silo(l, l->share->silos[i], row, n, answers, &groups, &reader->shape, silo, picks));
     GR_TRY(gr_reader_rows(reader, picks, n));
-    if (groups) GR_TRY(gr_persons_create(groups, n_groups, row, n, &silo->train.persons));
     status = chain_rows(l, reader, answers, row, picks, n, silo);
 out:
-    gr_free(groups);
+    gr_row_groups_release(&groups);
     gr_free(row);
     gr_free(picks);
     return status;

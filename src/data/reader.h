@@ -170,14 +170,20 @@ gr_status gr_reader_refuse(struct gr_reader *reader, size_t row, int column, con
 gr_status gr_reader_check(struct gr_reader *reader, const struct gr_domain *domain, size_t n,
                           const int32_t *labels, const float *targets) GR_CHECKED;
 
+/* Of rows of a table. A zeroed struct is empty. */
+struct gr_row_groups {
+    uint32_t *group;   /* of each row: a place in the byte order of the names that occur; owned */
+    uint32_t n;        /* groups */
+    const char **name; /* n; owned, with the bytes of all in `text` */
+    char *text;
+};
+void gr_row_groups_release(struct gr_row_groups *groups);
 /*
  * The first n rows' groups by the column `column` of `columns` (NULL: the one of groups, which
- * names persons), each as a place in the byte order of the names that occur in those rows; caller
- * releases *out with gr_free. GR_ERROR_DATA: there is no such column, or it is none of groups.
+ * names persons). GR_ERROR_DATA: there is no such column, or it is none of groups.
  */
 gr_status gr_reader_groups(struct gr_reader *reader, const struct gr_columns *columns,
-                           const char *column, size_t n, uint32_t **out,
-                           uint32_t *n_groups) GR_CHECKED;
+                           const char *column, size_t n, struct gr_row_groups *out) GR_CHECKED;
 
 /* A row wanted, and where its features go. */
 struct gr_pick {

@@ -117,41 +117,49 @@ out:
     return status;
 }
 
-/* From numbers in the file to places among the names that occur; returns how many those are. */
-static uint32_t place_numbers(const struct named *names, size_t n_names, const int32_t *number,
-                              size_t n, uint32_t *place, uint32_t *out) {
-    uint32_t used = 0;
+/* From numbers in the file to places among the names that occur. place: n_names. */
+static void place_numbers(const struct named *names, size_t n_names, const int32_t *number,
+                          size_t n, uint32_t *place, struct gr_row_groups *out) {
     memset(place, 0, n_names * sizeof *place);
     for (size_t i = 0; i < n; i++)
         place[number[i]] = 1;
-    for (size_t i = 0; i < n_names; i++)
-        if (place[names[i].number]) place[names[i].number] = used++;
+    for (size_t i = 0; i < n_names; i++) {
+        if (!place[names[i].number]) continue;
+        out->name[out->n] = names[i].name;
+        place[names[i].number] = out->n++;
+    }
     for (size_t i = 0; i < n; i++)
-        out[i] = place[number[i]];
-    return used;
+        out->group[i] = place[number[i]];
+}
+
+void gr_row_groups_release(struct gr_row_groups *groups) {
+    gr_free(groups->group);
+    gr_free(groups->name);
+    gr_free(groups->text);
+    *groups = (struct gr_row_groups){0};
 }
 
 /* Only names that occur in the first n rows make silos: with data.limit others may have none. */
 gr_status gr_reader_groups(struct gr_reader *reader, const struct gr_columns *columns,
-                           const char *column, size_t n, uint32_t **out, uint32_t *n_groups) {
-    char *text = NULL;
+                           const char *column, size_t n, struct gr_row_groups *out) {
     struct named *names = NULL;
     int32_t *numbers = NULL;
     uint32_t *place = NULL;
     size_t n_names = 0;
     gr_status status;
-    *out = NULL;
+    *out = (struct gr_row_groups){0};
     GR_TRY(check_column(reader, columns, column));
-    GR_TRY(read_names(reader, &text, &names, &n_names));
+    GR_TRY(read_names(reader, &out->text, &names, &n_names));
     GR_TRY(gr_allocate(n, sizeof *numbers, "groups of rows", &numbers));
     GR_TRY(read_numbers(reader, n, n_names, numbers));
     GR_TRY(gr_allocate(n_names, sizeof *place, "groups", &place));
-    GR_TRY(gr_allocate(n, sizeof **out, "groups of rows", out));
-    *n_groups = place_numbers(names, n_names, numbers, n, place, *out);
+    GR_TRY(gr_allocate(n_names, sizeof *out->name, "groups", &out->name));
+    GR_TRY(gr_allocate(n, sizeof *out->group, "groups of rows", &out->group));
+    place_numbers(names, n_names, numbers, n, place, out);
 out:
-    gr_free(text);
     gr_free(names);
     gr_free(numbers);
     gr_free(place);
+    if (status != GR_OK) gr_row_groups_release(out);
     return status;
 }

@@ -196,8 +196,8 @@ struct gr_rows *gr_silo_part(struct gr_silo *silo, enum gr_part part) {
 
 /* Counted first and allocated once: parts do not grow. */
 gr_status gr_silo_create(const struct gr_config *config, uint32_t id, size_t n,
-                         const int32_t *labels, const struct gr_rows *like, struct gr_silo *silo,
-                         uint8_t *part) {
+                         const int32_t *labels, const struct gr_named_rows *persons,
+                         const struct gr_rows *like, struct gr_silo *silo, uint8_t *part) {
     size_t rows[GR_PARTS] = {0};
     gr_status status;
     silo->id = id;
@@ -207,7 +207,7 @@ gr_status gr_silo_create(const struct gr_config *config, uint32_t id, size_t n,
         return gr_fail(GR_ERROR_DATA, "%s: no rows to train on, expected at least one",
                        silo->pseudonym);
     GR_TRY(config->privacy.evaluation.noise_multiplier > 0
-               ? gr_split_by_coins(config, id, silo->stream, n, part)
+               ? gr_split_by_coins(config, id, silo->stream, n, persons, part)
                : gr_split_rows(config, silo->stream, n, labels, part));
     for (size_t i = 0; i < n; i++)
         rows[part[i]]++;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows that are held out by coins, one for each row, so that what is said of one row does not
+/* Rows that are held out by coins, one for each row or person, so that what is said of one does not
  * depend on the others. */
 #include <granary/store.h>
 
@@ -22,32 +22,69 @@ static gr_status take_secret(const struct gr_config *config, uint32_t id, uint32
     return GR_OK;
 }
 
-/* A coin's number below which a row is held out. */
-static uint64_t below(double fraction) {
-    return (uint64_t)(fraction * 0x1p32);
+/* Coins' numbers below which rows are held out. */
+struct bounds {
+    uint64_t validation, held;
+};
+
+static struct bounds bounds_of(const struct gr_data_config *data) {
+    const uint64_t validation = (uint64_t)(data->validation_fraction * 0x1p32);
+    return (struct bounds){validation, validation + (uint64_t)(data->test_fraction * 0x1p32)};
 }
 
-gr_status gr_split_by_coins(const struct gr_config *config, uint32_t id, uint32_t stream, size_t n,
-                            uint8_t *part) {
+static uint8_t part_of(uint32_t coin, struct bounds bounds) {
+    return coin < bounds.validation ? GR_PART_VALIDATION
+           : coin < bounds.held     ? GR_PART_TEST
+                                    : GR_PART_TRAIN;
+}
+
+static void toss_rows(const unsigned char key[GR_SECRET_BYTES], struct bounds bounds, size_t n,
+                      uint8_t *part) {
     enum { PIECE = 1024 };
-    const uint64_t validation = below(config->data.validation_fraction),
-                   held = validation + below(config->data.test_fraction);
-    unsigned char secret[GR_SECRET_BYTES], key[GR_SECRET_BYTES];
     uint32_t coins[PIECE];
-    gr_status status;
-    GR_TRY(take_secret(config, id, stream, secret));
-    gr_secret_key(secret, GR_SECRET_SPLIT, config->data.split_seed, key);
     for (size_t first = 0; first < n; first += PIECE) {
         const size_t here = n - first < PIECE ? n - first : PIECE;
         const struct gr_stream_range range = {first * sizeof *coins, 32, here};
         memset(coins, 0, sizeof coins);
         gr_key_stream_add(key, range, false, coins);
         for (size_t i = 0; i < here; i++)
-            part[first + i] = coins[i] < validation ? GR_PART_VALIDATION
-                              : coins[i] < held     ? GR_PART_TEST
-                                                    : GR_PART_TRAIN;
+            part[first + i] = part_of(coins[i], bounds);
     }
     sodium_memzero(coins, sizeof coins);
+}
+
+/* Her coin is the keyed hash of her name: a number would be another one where others come. */
+static gr_status toss_persons(const unsigned char key[GR_SECRET_BYTES], struct bounds bounds,
+                              const struct gr_named_rows *persons, size_t n, uint8_t *part) {
+    unsigned char hash[crypto_generichash_BYTES];
+    uint8_t *parts;
+    uint32_t coin;
+    const gr_status status = gr_allocate(persons->n, 1, "a split", &parts);
+    if (status != GR_OK) return status;
+    for (uint32_t i = 0; i < persons->n; i++) {
+        crypto_generichash(hash, sizeof hash, (const unsigned char *)persons->name[i],
+                           strlen(persons->name[i]), key, GR_SECRET_BYTES);
+        memcpy(&coin, hash, sizeof coin);
+        parts[i] = part_of(coin, bounds);
+    }
+    for (size_t i = 0; i < n; i++)
+        part[i] = parts[persons->person[i]];
+    sodium_memzero(hash, sizeof hash);
+    gr_free(parts);
+    return GR_OK;
+}
+
+gr_status gr_split_by_coins(const struct gr_config *config, uint32_t id, uint32_t stream, size_t n,
+                            const struct gr_named_rows *persons, uint8_t *part) {
+    const struct bounds bounds = bounds_of(&config->data);
+    unsigned char secret[GR_SECRET_BYTES], key[GR_SECRET_BYTES];
+    gr_status status;
+    GR_TRY(take_secret(config, id, stream, secret));
+    gr_secret_key(secret, GR_SECRET_SPLIT, config->data.split_seed, key);
+    if (persons)
+        status = toss_persons(key, bounds, persons, n, part);
+    else
+        toss_rows(key, bounds, n, part);
     sodium_memzero(key, sizeof key);
 out:
     sodium_memzero(secret, sizeof secret);

@@ -152,7 +152,7 @@ static gr_status make_silo(const struct gr_config *config, const struct gr_share
         GR_TRY(gr_allocate(own, 1, "a split", &part));
         GR_TRY(gr_allocate_zero(own, sizeof *labels, "a split", &labels));
         if (gr_split_by_class(config)) GR_TRY(draw_labels(g, id, own, labels));
-        GR_TRY(gr_silo_create(config, id, own, labels, like, silo, part));
+        GR_TRY(gr_silo_create(config, id, own, labels, NULL, like, silo, part));
     }
     for (size_t i = 0; i < own; i++)
         put_row(g, silo ? gr_silo_part(silo, part[i]) : NULL, silo ? filled[part[i]]++ : 0);

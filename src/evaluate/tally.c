@@ -29,13 +29,28 @@ static gr_status add_row(struct gr_model *model, const float *parameters,
     return GR_OK;
 }
 
+/* Of a person's n rows each has the same whole number of steps: together at most hers. */
+static gr_status add_person(struct gr_model *model, const float *parameters,
+                            const struct gr_rows *rows, uint32_t person, double bound, double steps,
+                            int64_t tally[GR_TALLIES]) {
+    const uint32_t *first = &rows->persons.first[person];
+    const double each = floor(steps / (first[1] - first[0]));
+    gr_status status = GR_OK;
+    for (uint32_t i = first[0]; i < first[1]; i++)
+        GR_TRY(add_row(model, parameters, rows, rows->persons.rows[i], bound, each, tally));
+out:
+    return status;
+}
+
 gr_status gr_evaluate_tally(struct gr_model *model, const float *parameters,
                             const struct gr_rows *rows, double loss_bound, double steps,
                             gr_poll_function poll, void *context, int64_t tally[GR_TALLIES]) {
     gr_status status = GR_OK;
-    for (size_t i = 0; i < rows->n_rows; i++) {
+    const bool persons = rows->persons.n > 0;
+    for (size_t i = 0; i < (persons ? rows->persons.n : rows->n_rows); i++) {
         if (poll && i % GR_TEST_BATCH == 0) GR_TRY(poll(context));
-        GR_TRY(add_row(model, parameters, rows, i, loss_bound, steps, tally));
+        GR_TRY(persons ? add_person(model, parameters, rows, (uint32_t)i, loss_bound, steps, tally)
+                       : add_row(model, parameters, rows, i, loss_bound, steps, tally));
     }
 out:
     return status;

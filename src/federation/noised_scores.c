@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Scores of rows that silos hold out, under differential privacy: each silo counts its rows, their
- * losses and those that are right in whole numbers, adds noise to them, and charges its ledger;
- * then they are summed over all. A silo without such rows brings noise alone, as having none is
- * told by nothing else. Of a silo whose ledger cannot be charged nothing leaves, and the others are
- * scored without it.
+ * losses and those that are right in whole numbers, or its persons, the mean loss and the share
+ * that is right of each; adds noise to them, and charges its ledger; then they are summed over all.
+ * A silo without such rows brings noise alone, as having none is told by nothing else. Of a silo
+ * whose ledger cannot be charged nothing leaves, and the others are scored without it.
  *
  * A round may be scored again after a loss, over the members that are left. Their counts have the
  * same noise again, so that nothing more is told than before; what a lost silo brought is covered

@@ -46,8 +46,9 @@ static gr_status write_promise(const struct gr_config *config,
             privacy->statistics.noise_multiplier, unit_of(privacy));
     if (account->evaluations > 0)
         snprintf(scores, sizeof scores,
-                 " and %llu evaluations of held-out rows with %g times as much as a row adds",
-                 (unsigned long long)account->evaluations, privacy->evaluation.noise_multiplier);
+                 " and %llu evaluations of held-out rows with %g times as much as a %s adds",
+                 (unsigned long long)account->evaluations, privacy->evaluation.noise_multiplier,
+                 unit_of(privacy));
     if (account->before > 0)
         snprintf(before, sizeof before,
                  " Earlier runs over the same tables have spent an epsilon of up to %.4g; all "

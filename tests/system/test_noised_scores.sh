@@ -137,7 +137,7 @@ refused never --set evaluate.every=0 'evaluate.every: found 0, allowed at least 
 refused "no rows" --set data.validation_fraction=0 --set data.test_fraction=0 'privacy.evaluation.noise_multiplier: found 3, allowed only 0 without data.validation_fraction'
 refused "little noise" --set privacy.evaluation.noise_multiplier=0.01 'privacy.evaluation.noise_multiplier: found 0.01, allowed 0 or 0.05 to 1000'
 refused "only times" --set privacy.evaluation.noise_multiplier=0 'privacy.evaluation.times: found 3, allowed only 0 without'
-refused unit --set privacy.unit=person 'privacy.evaluation.noise_multiplier: found 3, allowed only 0 with privacy.unit person'
+refused unit --set privacy.unit=silo 'privacy.evaluation.noise_multiplier: found 3, allowed only 0 with privacy.unit silo'
 refused none --set privacy.unit=none 'privacy.evaluation.noise_multiplier: found 3, allowed only 0, the default, with privacy.unit none'
 for bad in nan inf -1 0; do refused "loss bound $bad" --set privacy.evaluation.loss_bound=$bad 'privacy.evaluation.loss_bound'; done
 finish

@@ -46,6 +46,20 @@ check "tells persons that are expected" grep -qE '"examples": ?300[,}]' run/metr
 check "and nothing of a table's names" equal "$(grep -rlE '[ABC]-[0-9]+' run | wc -l)" 0
 check "on two ranks" exits 0 on_ranks 2 train run.yaml --run two --quiet
 
+# ---- persons who are held out ---------------------------------------------------------------------------
+held() { exits 0 on_ranks 2 train run.yaml --run "$1" --quiet --set data.test_fraction=0.4 --set evaluate.every=2 --set privacy.evaluation="{noise_multiplier: $2, times: 2, loss_bound: 4}"; }
+# The last value of a figure.
+last() { grep -o "\"$2\":[^,}]*" "$1/metrics.jsonl" | cut -d: -f2 | tail -1; }
+check "are scored" held scored 0.05
+# 290 persons have 4,005 rows. Of them 116 persons are held out, with a deviation of 8 by their coins.
+check "each counts as one" awk -v n="$(last scored test_rows)" 'BEGIN { exit !(n > 70 && n < 165) }'
+check "there is a score" awk -v a="$(last scored test_accuracy)" -v l="$(last scored test_loss)" 'BEGIN { exit !(a > 0.4 && a <= 1 && l > 0 && l < 4) }'
+check "its noise is that of persons" awk -v e="$(last scored test_accuracy_error)" -v a="$(last scored test_accuracy)" -v n="$(last scored test_rows)" 'BEGIN { d = e * n / sqrt(1 + a * a); exit !(d > 0.14 && d < 0.16) }'
+check "the ledger has both evaluations" equal "$(grep -c '"release":"evaluation' own1/privacy-ledger)" 2
+check "the manifest says whose they are" grep -q 'and 2 evaluations of held-out rows with 0.05 times as much as a person adds' scored/manifest.json
+check "of silos there are none" exits 78 "$GRANARY" validate run.yaml --set privacy.unit=silo --set privacy.evaluation.noise_multiplier=1 --set privacy.evaluation.times=2
+rm -rf own1 own2 own3
+
 # ---- from imported tables -------------------------------------------------------------------------------
 for i in 1 2 3; do check "import $i" exits 0 "$GRANARY" import $i.csv --schema schema.yaml --output $i.h5; done
 hdf5='data={source: hdf5, schema: schema.yaml, silo_tables: [{file: 1.h5}, {file: 2.h5}, {file: 3.h5}]}'

@@ -242,6 +242,40 @@ START_TEST(a_row_adds_for_itself_alone) {
 }
 END_TEST
 
+/* Three persons of 1, 5 and the other rows: each counts as one, with the mean of her rows' losses
+ * and the share of them that is right, by the tallies of her rows alone. */
+START_TEST(a_person_counts_as_one) {
+    enum { PERSONS = 3 };
+    struct bench bench = set_up();
+    uint32_t first[PERSONS + 1] = {0, 1, 6, ROWS}, order[ROWS];
+    int64_t all[GR_TALLIES], expected[GR_TALLIES] = {0};
+    for (uint32_t i = 0; i < ROWS; i++)
+        order[i] = ROWS - 1 - i;
+    for (uint32_t p = 0; p < PERSONS; p++) {
+        const uint32_t n = first[p + 1] - first[p];
+        int64_t own[GR_TALLIES] = {0}, one[GR_TALLIES];
+        for (uint32_t i = first[p]; i < first[p + 1]; i++) {
+            struct gr_rows row = bench.rows;
+            row.n_rows = 1;
+            row.features = (uint8_t *)bench.rows.features + (size_t)order[i] * INPUTS;
+            row.labels = bench.rows.labels + order[i];
+            tally_of(&bench, &row, 4, one);
+            for (size_t t = 0; t < GR_TALLIES; t++)
+                own[t] += one[t];
+        }
+        for (size_t t = 0; t < GR_TALLIES; t++)
+            expected[t] += own[t] / n;
+    }
+    bench.rows.persons = (struct gr_persons){PERSONS, first, order};
+    tally_of(&bench, &bench.rows, 4, all);
+    bench.rows.persons = (struct gr_persons){0};
+    ck_assert_int_le(all[GR_TALLY_ROWS], PERSONS * STEPS);
+    for (size_t t = 0; t < GR_TALLIES; t++) /* a step for each row is rounded */
+        ck_assert_int_le(llabs(all[t] - expected[t]), ROWS);
+    tear_down(&bench);
+}
+END_TEST
+
 /* A model that has diverged is wrong about every row, and no error. */
 START_TEST(what_is_no_number_counts_as_the_bound) {
     struct bench bench = set_up();
@@ -293,6 +327,7 @@ int main(void) {
     tcase_add_test(tests, targets_far_from_zero);
     tcase_add_test(tests, tallies_are_plain_scores);
     tcase_add_test(tests, a_row_adds_for_itself_alone);
+    tcase_add_test(tests, a_person_counts_as_one);
     tcase_add_test(tests, what_is_no_number_counts_as_the_bound);
     tcase_add_test(tests, no_rows_and_broken_parameters);
     suite_add_tcase(suite, tests);

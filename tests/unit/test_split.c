@@ -273,7 +273,7 @@ END_TEST
 /* Of n rows by the coins of silo `id`. */
 static void coins_of(const struct gr_config *config, uint32_t id, size_t n, uint8_t *part) {
     memset(part, GR_PARTS, n);
-    CHECK_OK(gr_split_by_coins(config, id, id, n, part));
+    CHECK_OK(gr_split_by_coins(config, id, id, n, NULL, part));
 }
 
 /* Each row by itself: shares within five standard errors, and no row moves where others come. */
@@ -297,6 +297,38 @@ START_TEST(test_coins) {
     config.data.split_seed++;
     coins_of(&config, 0, FEW, other);
     ck_assert_mem_ne(few, other, FEW);
+}
+END_TEST
+
+/* All rows of a person together, and whoever comes moves nobody else: her number changes then, and
+ * her name does not. */
+START_TEST(test_coins_of_persons) {
+    enum { PERSONS = 20000, ROWS = 3 * PERSONS };
+    static uint8_t part[ROWS], fewer[ROWS];
+    static uint32_t person[ROWS];
+    static char text[PERSONS][8];
+    static const char *name[PERSONS];
+    struct gr_config config = config_of(0.2, 0.1, true);
+    double held[GR_PARTS] = {0};
+    for (uint32_t i = 0; i < PERSONS; i++) {
+        snprintf(text[i], sizeof text[i], "p%u", i);
+        name[i] = text[i];
+    }
+    for (size_t i = 0; i < ROWS; i++)
+        person[i] = (uint32_t)(i % PERSONS);
+    CHECK_OK(gr_split_by_coins(&config, 0, 0, ROWS, &(struct gr_named_rows){person, name, PERSONS},
+                               part));
+    for (size_t i = 0; i < PERSONS; i++) {
+        held[part[i]]++;
+        ck_assert_uint_eq(part[i], part[i + PERSONS]);
+        ck_assert_uint_eq(part[i], part[i + 2 * PERSONS]);
+    }
+    ck_assert_double_eq_tol(held[GR_PART_VALIDATION], 0.2 * PERSONS, 5 * sqrt(0.16 * PERSONS));
+    ck_assert_double_eq_tol(held[GR_PART_TEST], 0.1 * PERSONS, 5 * sqrt(0.09 * PERSONS));
+    /* Without the first person: the others are one number lower. */
+    CHECK_OK(gr_split_by_coins(&config, 0, 0, PERSONS - 1,
+                               &(struct gr_named_rows){person, name + 1, PERSONS - 1}, fewer));
+    ck_assert_mem_eq(part + 1, fewer, PERSONS - 1);
 }
 END_TEST
 
@@ -471,6 +503,7 @@ int main(void) {
     tcase_add_test(tests, test_last_row);
     tcase_add_test(tests, test_plain);
     tcase_add_test(tests, test_coins);
+    tcase_add_test(tests, test_coins_of_persons);
     tcase_add_test(tests, test_secret_coins);
     tcase_add_test(tests, test_table);
     tcase_add_loop_test(tests, test_seeds, 0, 2);
