@@ -250,6 +250,13 @@ static const struct gr_option gate_options[] = {
     {.name = "json", .key = 'j', .help = "for a program: found, limit, and why it is not known"},
     END};
 
+static const struct gr_option explain_options[] = {
+    {.name = "json", .key = 'j', .help = "for a program"},
+    {.name = "all",
+     .key = 'a',
+     .help = "all exit codes, events and alerts, as in `granary help runbook`"},
+    END};
+
 static const struct gr_option report_options[] = {
     OUTPUT("FILE", GR_VALUE_FILE, "the page; default RUN/report.html; needed for several runs"),
     {.name = "csv",
@@ -484,6 +491,22 @@ const struct gr_command gr_commands[] = {
          "not known is not. `granary help gates` tells what can be asked.\n"
          "\n"
          "example: granary gate runs/heart --gates release.yaml --junit gates.xml\n"},
+    {.name = "explain",
+     .run = gr_command_explain,
+     .summary = "say why a run stands as it does, and what to do",
+     .usage = "usage: granary explain RUN [--json]\n"
+              "       granary explain CODE|NAME [--json]\n"
+              "       granary explain --all\n",
+     .options = explain_options,
+     .notes =
+         "Reads the records of a run that is under way, stopped, killed, failed, finished or\n"
+         "damaged, and names what went otherwise, in which round, why, the next three steps and\n"
+         "when to give up. CODE is an exit code; NAME is that of an event or an alert. The folder\n"
+         "of a site in a study is told of by its journal. `granary help runbook`.\n"
+         "\n"
+         "example: granary explain runs/latest\n"
+         "example: granary explain 75\n"
+         "example: granary explain quorum lost\n"},
     {.name = "report",
      .run = gr_command_report,
      .summary = "make a page about a run, or compare several",
@@ -499,8 +522,8 @@ const struct gr_command gr_commands[] = {
          "here without -o. FOLDER of a site in a study: a page on all\n"
          "that has left the site, made from its journals.\n"
          "\n"
-         "examples: granary report runs/a runs/b -o comparison.html\n"
-         "          granary report runs/sweep -o sweep.html --csv sweep-runs.csv\n"},
+         "example: granary report runs/a runs/b -o comparison.html\n"
+         "example: granary report runs/sweep -o sweep.html --csv sweep-runs.csv\n"},
     {.name = "predict",
      .run = gr_command_predict,
      .flags = GR_COMMAND_MPI,

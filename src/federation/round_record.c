@@ -91,6 +91,11 @@ static void note_changes(struct gr_run_state *run, uint32_t round) {
     }
 }
 
+void gr_record_losses(struct gr_run_state *run, uint32_t round) {
+    if (run->written < round) gr_flags_clear(&run->noted);
+    note_changes(run, round);
+}
+
 /* {"a":[...]} and {"b":[...]} become one object. Replaces and frees *detail on success only. */
 static gr_status join(char **detail, const char *more) {
     char *both = NULL;

@@ -192,8 +192,9 @@ static gr_status run_rounds(struct gr_run_state *run) {
         GR_TRY(status);
         if (!stop && !is_done(run)) GR_TRY(gr_run_respawn(run));
     }
+    if (!is_done(run)) run->asked = stopped_by(run);
     if (!is_done(run))
-        status = gr_fail(GR_STOPPED, "%s after round %u of %u; %s", stopped_by(run),
+        status = gr_fail(GR_STOPPED, "%s after round %u of %u; %s", run->asked,
                          gr_federation_rounds_done(run->federation), run->config->run.rounds,
                          gr_run_resumes(run));
 out:
@@ -206,8 +207,11 @@ out:
  */
 static gr_status write_end(struct gr_run_state *run, gr_status outcome) {
     if (outcome == GR_OK) return gr_records_finish(run);
-    if (run->below_quorum && !run->ended)
-        gr_records_note(run, "quorum lost", gr_federation_rounds_done(run->federation), NULL, NULL);
+    if (run->below_quorum && !run->ended) {
+        const uint32_t done = gr_federation_rounds_done(run->federation);
+        gr_record_losses(run, done + 1);
+        gr_records_note(run, "quorum lost", done, NULL, NULL);
+    }
     gr_records_end_early(run, outcome);
     return GR_OK;
 }

@@ -41,6 +41,7 @@ struct gr_run_state {
     struct gr_checkpoint_io io;
     char started_utc[32];
     bool below_quorum;
+    const char *asked; /* who had the run stop, in words; NULL: nobody */
     uint32_t respawns_failed;
     bool passed_over;              /* a damaged checkpoint, when resuming */
     struct gr_comm_texts software; /* of all ranks, of_slot NULL: not known (a respawned rank) */
@@ -247,5 +248,7 @@ gr_status gr_run_listen(struct gr_run_state *run, struct gr_config **config) GR_
 gr_status gr_record_round(void *context, struct gr_metrics *metrics) GR_CHECKED;
 /* Collective. *written false: the disk refused it, and the run goes on. */
 gr_status gr_record_checkpoint(struct gr_run_state *run, bool *written) GR_CHECKED;
+/* Rank 0: the silos that were lost, late or back in a round that came to no end. */
+void gr_record_losses(struct gr_run_state *run, uint32_t round);
 
 #endif

@@ -106,16 +106,21 @@ out:
 /*
  * The manifest, and then the event that closes the stretch with the digests of manifest, metrics
  * and model. The manifest has the events' head before this event: neither can contain the other's
- * digest.
+ * digest. The exit code tells the kind of the end; its message may name what is nobody else's to
+ * know, and is not in it.
  */
-static gr_status write_closing(struct gr_run_state *run, const char *outcome,
+static gr_status write_closing(struct gr_run_state *run, const char *outcome, gr_status code,
                                const char *model_digest) {
     gr_status status = GR_OK;
     char *detail = NULL;
+    const bool asked = code == GR_STOPPED && run->asked;
     GR_TRY(write_manifest(run, outcome, model_digest));
     GR_TRY(gr_text_format(&detail,
-                          "{\"records\":{\"manifest\":\"%s\",\"metrics\":\"%s\",\"model\":\"%s\"}}",
-                          run->closing.manifest, run->closing.metrics, run->closing.model));
+                          "{\"code\":%d,%s%s%s\"records\":{\"manifest\":\"%s\",\"metrics\":\"%s\","
+                          "\"model\":\"%s\"}}",
+                          (int)code, asked ? "\"why\":\"" : "", asked ? run->asked : "",
+                          asked ? "\"," : "", run->closing.manifest, run->closing.metrics,
+                          run->closing.model));
     gr_records_note(run, outcome, gr_federation_rounds_done(run->federation), detail, NULL);
 out:
     gr_free(detail);
@@ -622,7 +627,7 @@ gr_status gr_records_finish(struct gr_run_state *run) {
         gr_monitoring_end(run, "finished");
         gr_records_releases(run, gr_federation_rounds_done(run->federation));
         GR_TRY(note_best(run));
-        GR_TRY(write_closing(run, "finished", hex));
+        GR_TRY(write_closing(run, "finished", GR_OK, hex));
     }
     GR_TRY(gr_report_write(run->path));
     if (gr_metrics_behind(run->metrics) + gr_events_behind(run->events) > 0 || run->unwritten)
@@ -657,7 +662,7 @@ void gr_records_end_early(struct gr_run_state *run, gr_status reason) {
     gr_monitoring_end(run, outcome);
     gr_records_releases(run, done);
     gr_records_partings(run, done);
-    gr_status noted = write_closing(run, outcome, NULL);
+    gr_status noted = write_closing(run, outcome, reason, NULL);
     if (noted == GR_OK && done > 0) noted = gr_report_write(run->path);
     if (noted == GR_OK)
         (void)gr_fail(reason, "%s", message);

@@ -15,8 +15,10 @@ static void key_of(enum gr_report_figure figure, char out[64]) {
         snprintf(out, 64, "bytes_sent");
     else
         snprintf(out, 64, "%s", gr_report_figure_rows[figure].label);
-    for (char *c = out; *c; c++)
-        *c = *c == ' ' ? '_' : (char)tolower((unsigned char)*c);
+    for (char *c = out; *c; c++) {
+        *c = (char)tolower((unsigned char)*c);
+        if (*c == ' ') *c = '_';
+    }
 }
 
 static const char *value_of(const struct gr_report_difference *d, size_t run) {

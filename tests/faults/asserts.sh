@@ -243,6 +243,15 @@ assert_absent() {
     [ -z "$line" ] || wrong "the fault did not strike: round, silo $line took part"
 }
 
+# assert_explained: of what went wrong, as far as it came into the records, the cause is named.
+assert_explained() {
+    local cause
+    grep -qE '"event":"(lost|late|sat out:|quorum lost)' "$CASE/run/events.jsonl" 2>/dev/null || return 0
+    cause=$("$GRANARY" explain "$CASE/run" | sed -n 's/^cause  *[^:]*: *//p')
+    grep -qE '^(lost|late|takeover|restarted|quorum lost|low participation|no wrong update|damaged checkpoint|sat out: update)' <<<"$cause" ||
+        wrong "explain names '$cause' as the cause"
+}
+
 # Files in /dev/shm that are ours, came since the start and nobody has mapped.
 shared_files() {
     local file

@@ -116,6 +116,7 @@ case_run() {
     # mpirun --enable-recovery ends with 0 however its ranks end.
     [ "$END" = finished ] || CODE_COUNTS=
     assert_ended "$END"
+    assert_explained
     if [ "$ENDING" = stopped ] && [ "$END" = stopped ]; then
         # Open MPI 5's mpirun may end before a rank that sleeps and holds the run directory.
         until_gone 10
