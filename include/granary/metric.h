@@ -32,10 +32,11 @@ struct gr_metric_row {
     bool always;              /* told anyway, as loss and accuracy: evaluate.metrics lacks it */
     bool counted;             /* follows from counts of rows, which it would tell */
     bool bounded;             /* counted in bins: it lies between `lower` and `upper` */
-    bool binned; /* needs the bins of scores: found after the last round, or if named */
-    bool coarse; /* told with two digits where a counted one is told in steps */
-    bool binary; /* of models of two classes alone, of which class 1 is the event */
-    size_t top;  /* of models of more classes than so many */
+    bool binned;    /* needs the bins of scores: found after the last round, or if named */
+    bool coarse;    /* told with two digits where a counted one is told in steps */
+    bool binary;    /* of models of two classes alone, of which class 1 is the event */
+    bool resampled; /* a bootstrap tells of it */
+    size_t top;     /* of models of more classes than so many */
     /* Of a counted metric: 1 / basis is the most that a row of weight 1 moves it, so that it hides
      * few rows in steps of gr_share_step(basis). NULL: all rows. */
     double (*basis)(const struct gr_accumulator *accumulator);
@@ -294,6 +295,43 @@ struct gr_class_share {
  * cells of the confusion matrix are withheld.
  */
 struct gr_class_share gr_accumulator_largest_class(const struct gr_accumulator *accumulator);
+
+/* ---- the bootstrap --------------------------------------------------------------------------- */
+
+enum { GR_REPLICATES_MIN = 100, GR_REPLICATES_MAX = 10000 };
+/*
+ * A metric in many replicates, in each of which rows (or silos) count as often as a draw says.
+ * lower, upper: between which the middle 95 % of them lie. Replicates in which it is not defined,
+ * for none of its rows is in them, are left out, up to a twentieth.
+ */
+struct gr_resampled_metric {
+    double lower, upper, mean, deviation; /* NAN: not defined */
+    int64_t left_out;
+    const char *why; /* it is not defined; static; NULL: it is, or the model has no such metric */
+};
+/* Not collective. Keeps all rows that are added from now on, where the AUC is counted; for
+ * replicates. */
+void gr_accumulator_keep_rows(struct gr_accumulator *accumulator);
+/* Not collective. How many rows it keeps. */
+size_t gr_accumulator_kept(const struct gr_accumulator *accumulator);
+/* Of one silo's rows, as integers to be told to other processes: like struct gr_silo_metrics. */
+struct gr_silo_spread {
+    int64_t lower[GR_METRICS_MAX], upper[GR_METRICS_MAX], mean[GR_METRICS_MAX],
+        deviation[GR_METRICS_MAX], left_out[GR_METRICS_MAX], why[GR_METRICS_MAX];
+};
+/* Not collective. Writes them. */
+void gr_silo_spread_take(const struct gr_resampled_metric metrics[GR_METRICS_MAX],
+                         struct gr_silo_spread *out);
+/* Not collective. Returns those of a metric, or the reason why it is not defined. */
+struct gr_resampled_metric gr_silo_spread_metric(const struct gr_silo_spread *spread,
+                                                 unsigned metric);
+/*
+ * Not collective. What may be told of a metric's replicates beside the metric itself: not defined
+ * where that is not; ends in its steps, outwards, and with its digits; where there are any of these
+ * the mean likewise, and the deviation with two digits.
+ */
+struct gr_resampled_metric gr_resampled_told(const struct gr_accumulator *total, unsigned metric,
+                                             struct gr_resampled_metric exact);
 
 /* ---- of two classes -------------------------------------------------------------------------- */
 

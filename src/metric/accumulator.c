@@ -79,21 +79,50 @@ out:
     return status;
 }
 
-/* Room for so many kept rows; those that are there stay. Doubled, so that rows that come one by one
- * are copied twice at most on average. */
-static gr_status make_kept(struct gr_accumulator *t, size_t n) {
-    struct gr_kept_score *grown;
-    size_t room = t->kept_room ? t->kept_room : 1024;
-    if (n <= t->kept_room) return GR_OK;
-    while (room < n)
-        room *= 2;
-    gr_status status = gr_allocate(room, sizeof *grown, "scores for an AUC", &grown);
+/* Room for n elements of `size` bytes, in place of `used` of them, which stay; *room: that there
+ * is. Doubled, so that rows that come one by one are copied twice at most on average. */
+static gr_status make_room(void **elements, size_t size, size_t used, size_t n, size_t *room) {
+    void *grown;
+    size_t wanted = *room ? *room : 1024;
+    if (n <= *room) return GR_OK;
+    while (wanted < n)
+        wanted *= 2;
+    gr_status status = gr_allocate(wanted, size, "scores of rows", &grown);
     if (status != GR_OK) return status;
-    if (t->n_kept > 0) memcpy(grown, t->kept, t->n_kept * sizeof *grown);
-    gr_free(t->kept);
-    t->kept = grown;
-    t->kept_room = room;
+    if (used > 0) memcpy(grown, *elements, used * size);
+    gr_free(*elements);
+    *elements = grown;
+    *room = wanted;
     return GR_OK;
+}
+
+static gr_status make_kept(struct gr_accumulator *t, size_t n) {
+    void *kept = t->kept;
+    const gr_status status = make_room(&kept, sizeof *t->kept, t->n_kept, n, &t->kept_room);
+    t->kept = kept;
+    return status;
+}
+
+static gr_status make_rows(struct gr_accumulator *t, size_t n) {
+    void *rows = t->rows;
+    const gr_status status = make_room(&rows, sizeof *t->rows, t->n_rows, n, &t->rows_room);
+    t->rows = rows;
+    return status;
+}
+
+void gr_accumulator_keep_rows(struct gr_accumulator *t) {
+    t->keeps_rows = !t->bounds; /* of two classes they are kept anyway */
+}
+
+size_t gr_accumulator_kept(const struct gr_accumulator *t) {
+    return t->bounds ? t->n_kept : t->n_rows;
+}
+
+gr_status gr_accumulator_keep_row(struct gr_accumulator *t, struct gr_kept_row row) {
+    if (!t->keeps_rows || t->without_auc) return GR_OK;
+    const gr_status status = make_rows(t, t->n_rows + 1);
+    if (status == GR_OK) t->rows[t->n_rows++] = row;
+    return status;
 }
 
 /* Differences of finite logits reach twice FLT_MAX, hence the clamp. The place is taken from the
@@ -115,6 +144,7 @@ gr_status gr_accumulator_keep(struct gr_accumulator *t, double log_odds, bool la
 void gr_accumulator_free(struct gr_accumulator *t) {
     if (!t) return;
     gr_free(t->withheld);
+    gr_free(t->rows);
     gr_free(t->kept);
     gr_free(t->score_bins);
     gr_free(t->exponentials);
@@ -126,7 +156,7 @@ void gr_accumulator_clear(struct gr_accumulator *t, bool with_auc) {
     memset(t->sums, 0, t->n * sizeof *t->sums);
     t->without_auc = !with_auc;
     t->without_bounds = false;
-    t->n_kept = 0;
+    t->n_kept = t->n_rows = 0;
     gr_free(t->withheld);
     t->withheld = NULL;
     t->digits = t->least = 0;
@@ -150,6 +180,9 @@ gr_status gr_accumulator_add(struct gr_accumulator *t, const struct gr_accumulat
     GR_TRY(make_kept(t, t->n_kept + other->n_kept));
     for (size_t i = 0; i < other->n_kept; i++)
         t->kept[t->n_kept++] = other->kept[i];
+    GR_TRY(make_rows(t, t->n_rows + other->n_rows));
+    for (size_t i = 0; i < other->n_rows; i++)
+        t->rows[t->n_rows++] = other->rows[i];
 out:
     return status;
 }
@@ -210,7 +243,8 @@ static gr_status add_number(struct gr_accumulator *t, double f, double y, int64_
                        (long long)t->sums[GR_ROWS], f, y);
     t->sums[GR_ROWS]++;
     t->sums[GR_WEIGHT] += units;
-    return GR_OK;
+    return gr_accumulator_keep_row(
+        t, (struct gr_kept_row){.value = {(float)f, (float)y}, .weight = (int32_t)units});
 }
 
 gr_status gr_accumulator_add_numbers(struct gr_accumulator *t, const float *predictions,

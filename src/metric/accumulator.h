@@ -31,6 +31,14 @@ struct gr_kept_score {
     int32_t weight; /* 2 units + label */
 };
 
+/* A row of any other model, for a bootstrap. */
+struct gr_kept_row {
+    float value[2]; /* of a classifier its loss and its part in Brier's score; else prediction and
+                       target */
+    int32_t weight; /* units */
+    uint16_t label, taken;
+};
+
 /* A bin with rows: its score, and weights of the rows of either class. */
 struct gr_score_bin {
     double x, others, own;
@@ -72,6 +80,9 @@ struct gr_accumulator {
     int64_t *scores, *decisions, *bounds;
     struct gr_kept_score *kept; /* owned */
     size_t n_kept, kept_room;
+    bool keeps_rows;          /* of other than two classes: */
+    struct gr_kept_row *rows; /* owned */
+    size_t n_rows, rows_room;
     double *exponentials;            /* classes; owned */
     struct gr_score_bin *score_bins; /* room for all bins; owned; NULL but for two classes */
     struct gr_calibration calibration;
@@ -107,6 +118,7 @@ enum gr_reason {
     GR_FEW_OF_CLASS,
     GR_ONE_SCORE,
     GR_NO_FIT,
+    GR_FEW_REPLICATES,
     GR_REASONS
 };
 extern const char *const gr_reason_text[GR_REASONS];
@@ -155,6 +167,9 @@ static inline size_t gr_bin_of(double x, double half, size_t bins) {
 /* One more row for the AUC of two classes. */
 gr_status gr_accumulator_keep(struct gr_accumulator *t, double log_odds, bool label,
                               int64_t units) GR_CHECKED;
+
+/* One more row of another model, where rows are kept. */
+gr_status gr_accumulator_keep_row(struct gr_accumulator *t, struct gr_kept_row row) GR_CHECKED;
 
 /* Histogram of scored class k; own: of its own rows. */
 static inline int64_t *gr_histogram(const struct gr_accumulator *t, size_t k, bool own) {

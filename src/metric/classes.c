@@ -96,12 +96,16 @@ static bool add_event(struct gr_accumulator *t, double p, size_t label, int64_t 
 }
 
 /* All counts of a row or none: it is checked before the first is taken. Only the real sums may fail
- * after that, on losses no trained model has. */
-static bool add_row(struct gr_accumulator *t, const float *z, size_t label, int64_t units) {
+ * after that, on losses no trained model has. *kept: what a bootstrap is to know of it. */
+static bool add_row(struct gr_accumulator *t, const float *z, size_t label, int64_t units,
+                    struct gr_kept_row *kept) {
     double *e = t->exponentials;
     const struct softmax s = softmax_of(z, t->classes, label, e);
     const bool correct = s.best == label;
     const double score = 1 / s.sum, w = (double)units / (double)GR_WEIGHT_ONE;
+    const double off = brier_of(&s, e, t->classes);
+    /* Finite floats are less than 2^130 apart; a loss of 2^70 is refused. */
+    const double loss = log(s.sum) - ((double)z[label] - (double)z[s.best]);
     const int64_t hit = correct ? units : 0;
     int64_t *bin = reliability_bin(t, score);
     for (size_t j = 0; j < t->classes; j++)
@@ -119,10 +123,10 @@ static bool add_row(struct gr_accumulator *t, const float *z, size_t label, int6
     if (!t->bounds) add_histograms(t, &s, z, units);
     if (t->top) add_top(t, z, label, units);
     if (t->expected && !add_event(t, e[1] / s.sum, label, units)) return false;
-    return gr_real_add(bin + GR_BIN_SCORE, w * score) &&
-           gr_real_add(t->brier, w * brier_of(&s, e, t->classes)) &&
-           /* Finite floats are less than 2^130 apart; a loss of 2^70 is refused. */
-           gr_real_add(t->log_loss, w * (log(s.sum) - ((double)z[label] - (double)z[s.best])));
+    *kept = (struct gr_kept_row){
+        {(float)loss, (float)off}, (int32_t)units, (uint16_t)label, (uint16_t)s.best};
+    return gr_real_add(bin + GR_BIN_SCORE, w * score) && gr_real_add(t->brier, w * off) &&
+           gr_real_add(t->log_loss, w * loss);
 }
 
 static gr_status not_finite(const struct gr_accumulator *t) {
@@ -132,16 +136,19 @@ static gr_status not_finite(const struct gr_accumulator *t) {
 
 gr_status gr_accumulator_add_classes(struct gr_accumulator *t, const float *logits,
                                      const int32_t *labels, const float *weights, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (!add_row(t, logits + i * t->classes, (size_t)labels[i], gr_weight_units(weights, i)))
+    gr_status status = GR_OK;
+    struct gr_kept_row kept;
+    for (size_t i = 0; i < n; i++) {
+        if (!add_row(t, logits + i * t->classes, (size_t)labels[i], gr_weight_units(weights, i),
+                     &kept))
             return not_finite(t);
-    for (size_t i = 0; i < n && t->bounds && !t->without_auc; i++) {
-        const gr_status status =
-            gr_accumulator_keep(t, (double)logits[2 * i + 1] - (double)logits[2 * i],
-                                labels[i] == 1, gr_weight_units(weights, i));
-        if (status != GR_OK) return status;
+        GR_TRY(gr_accumulator_keep_row(t, kept));
     }
-    return GR_OK;
+    for (size_t i = 0; i < n && t->bounds && !t->without_auc; i++)
+        GR_TRY(gr_accumulator_keep(t, (double)logits[2 * i + 1] - (double)logits[2 * i],
+                                   labels[i] == 1, gr_weight_units(weights, i)));
+out:
+    return status;
 }
 
 struct gr_class_share gr_accumulator_largest_class(const struct gr_accumulator *t) {

@@ -62,3 +62,30 @@ struct gr_metric_value gr_silo_metric(const struct gr_silo_metrics *metrics, uns
     return (struct gr_metric_value){value, bounds ? value_of(metrics->lower[metric]) : value,
                                     bounds ? value_of(metrics->upper[metric]) : value, NULL};
 }
+
+void gr_silo_spread_take(const struct gr_resampled_metric metrics[GR_METRICS_MAX],
+                         struct gr_silo_spread *out) {
+    *out = (struct gr_silo_spread){0};
+    for (unsigned m = 0; m < gr_metric_count; m++) {
+        out->lower[m] = bits_of(metrics[m].lower);
+        out->upper[m] = bits_of(metrics[m].upper);
+        out->mean[m] = bits_of(metrics[m].mean);
+        out->deviation[m] = bits_of(metrics[m].deviation);
+        out->left_out[m] = metrics[m].left_out;
+        out->why[m] = number_of(metrics[m].why);
+    }
+}
+
+/* The number of a reason as in gr_silo_metric. */
+struct gr_resampled_metric gr_silo_spread_metric(const struct gr_silo_spread *spread,
+                                                 unsigned metric) {
+    const int64_t why = spread->why[metric];
+    return (struct gr_resampled_metric){
+        .lower = value_of(spread->lower[metric]),
+        .upper = value_of(spread->upper[metric]),
+        .mean = value_of(spread->mean[metric]),
+        .deviation = value_of(spread->deviation[metric]),
+        .left_out = spread->left_out[metric],
+        .why = why > 0 && why <= GR_REASONS ? gr_reason_text[why - 1] : NULL,
+    };
+}

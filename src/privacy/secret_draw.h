@@ -21,7 +21,8 @@ enum gr_secret_purpose {
     GR_SECRET_NOISE,
     GR_SECRET_MASKS, /* of dropout */
     GR_SECRET_ROWS,  /* which of a person's rows are in a step */
-    GR_SECRET_SPLIT  /* who is held out */
+    GR_SECRET_SPLIT, /* who is held out */
+    GR_SECRET_BOOTSTRAP
 };
 
 /* Not collective. A secret of the operating system's. */
