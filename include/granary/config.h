@@ -363,6 +363,8 @@ const char *gr_scale_text(enum gr_scale scale);
 const char *gr_encoding_text(enum gr_encoding encoding);
 /* Not collective. The word of a config for it, static. */
 const char *gr_between_text(enum gr_between between);
+/* Not collective. "row". Static. */
+const char *gr_resampled_text(enum gr_resampled unit);
 /*
  * Not collective. Returns the word for a metric that a run is stopped by, "validation_loss".
  * Static.

@@ -116,6 +116,15 @@ gr_status gr_evaluate_tally(struct gr_model *model, const float *parameters,
 
 /* ---- as text ------------------------------------------------------------------------------ */
 
+/* What a bootstrap tells; all borrowed. */
+struct gr_bootstrap_told {
+    uint32_t replicates;
+    const char *unit;                          /* "row" or "silo" */
+    uint32_t silos;                            /* that were drawn; 0: rows were */
+    const struct gr_resampled_metric *metrics; /* GR_METRICS_MAX, with all digits */
+    const struct gr_silo_spread *of_silos;     /* of those that silo_metrics has; NULL: none */
+};
+
 /* The contents of evaluation.json of a run directory, and of `granary evaluate --json`. */
 struct gr_evaluation {
     uint32_t round;                           /* 0: not of a run */
@@ -128,6 +137,7 @@ struct gr_evaluation {
     const struct gr_silo_metrics *silo_metrics; /* by id, those that are told; NULL: none */
     const struct gr_operating_point *points;    /* chosen on validation rows; borrowed */
     size_t n_points;                            /* 0: none were asked for */
+    const struct gr_bootstrap_told *bootstrap;  /* NULL: none was asked for */
     const char *const *class_names;             /* of each class; NULL: they have none; borrowed */
     const char *findings; /* a JSON list of what was found in the columns; NULL: none; borrowed */
     bool weighted;        /* of a table whose rows have weights, of which */
@@ -140,10 +150,12 @@ struct gr_evaluation {
  * ("classes", "names" where they have some, "counts") and "reliability" ("bins"), of two classes
  * "auc_interval" ("level", "method", "standard_error", "lower", "upper", or "why") and, with the
  * AUC, "net_benefit" (a list of "threshold", "model", "all"), where some are asked for
- * "operating_points" ("chosen_on", "points"), "findings",
+ * "operating_points" ("chosen_on", "points"), where it is asked for "bootstrap" ("replicates",
+ * "unit", "silos" where these were drawn, "level", "method", and "metrics", each "lower", "upper",
+ * "mean", "standard_deviation" and, where there are any, "left_out", or "why"), "findings",
  * "lost_weights" (of a table with weights),
- * "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy", and "metrics" again where they
- * are told). Caller releases with gr_free.
+ * "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy", and "metrics" and "bootstrap"
+ * again where they are told). Caller releases with gr_free.
  */
 gr_status gr_evaluation_to_json(const struct gr_evaluation *evaluation, char **out) GR_CHECKED;
 

@@ -56,7 +56,8 @@ enum gr_release {
     GR_RELEASE_NOISED_SCORES = 48,
     GR_RELEASE_MONITORING = 49,
     GR_RELEASE_NOISED_STATISTICS = 50,
-    GR_RELEASES_MAX = 51
+    GR_RELEASE_BOOTSTRAP = 51,
+    GR_RELEASES_MAX = 52
 };
 
 enum gr_release_when {
@@ -214,7 +215,7 @@ void gr_door_trained(struct gr_door *door, uint32_t round,
 struct gr_door_foreseen {
     uint32_t round, place, release; /* release 0: gr_release_allows */
 };
-enum { GR_FORESEEN_MAX = 26 };
+enum { GR_FORESEEN_MAX = 30 };
 /*
  * Not collective, and the same on all ranks. Keys of these masked sums, in their order, are
  * exchanged beside the sum before them; one that is not foreseen needs two exchanges of its own.

@@ -669,6 +669,23 @@ struct gr_privacy_config {
 
 /* ---- evaluate, stop ------------------------------------------------------------------------- */
 
+#define GR_RESAMPLED_WORDS(WORD)                                                                   \
+    /* Rows, of the silos that there are. */                                                       \
+    WORD(GR_RESAMPLED_ROW, "row")                                                                  \
+    /* Silos, each with all its rows: what other silos like these would have. */                   \
+    WORD(GR_RESAMPLED_SILO, "silo")
+enum gr_resampled { GR_RESAMPLED_WORDS(GR_VALUE) };
+
+#define GR_BOOTSTRAP_KEYS(X, in)                                                                   \
+    /* After the last round: so many times each row (or silo) counts as often as a draw of its     \
+     * own says, Poisson with mean 1; 0: never. */                                                 \
+    X##_WHOLE(in, replicates, "0", CHANGEABLE, 0, GR_REPLICATES_MAX)                               \
+    /* Of which the draws are. */                                                                  \
+    X##_ONE_OF(in, unit, gr_resampled, GR_RESAMPLED_WORDS, "row", CHANGEABLE)
+struct gr_bootstrap_config {
+    GR_BOOTSTRAP_KEYS(GR_MEMBER, )
+};
+
 #define GR_EVALUATE_KEYS(X, in)                                                                    \
     /* A test evaluation each this many rounds, and after the last; 0: never. */                   \
     X##_WHOLE(in, every, "1", CHANGEABLE, 0, ROUNDS_MAX)                                           \
@@ -689,7 +706,8 @@ struct gr_privacy_config {
      * after the last round its metrics. */                                                        \
     X##_YES_NO(in, per_silo, "false", CHANGEABLE)                                                  \
     /* The fewest validation rows of a silo for that, and the fewest rows of a slice. */           \
-    X##_WHOLE(in, minimum_rows, "10", CHANGEABLE, 1, UINT32_MAX)
+    X##_WHOLE(in, minimum_rows, "10", CHANGEABLE, 1, UINT32_MAX)                                   \
+    X##_SECTION(in, bootstrap, gr_bootstrap_config, GR_BOOTSTRAP_KEYS)
 struct gr_evaluate_config {
     GR_EVALUATE_KEYS(GR_MEMBER, )
 };
@@ -1030,6 +1048,7 @@ struct gr_config {
     LIST(gr_budget_config, GR_BUDGET_KEYS)                                                         \
     LIST(gr_correlation_config, GR_CORRELATION_KEYS)                                               \
     LIST(gr_privacy_config, GR_PRIVACY_KEYS)                                                       \
+    LIST(gr_bootstrap_config, GR_BOOTSTRAP_KEYS)                                                   \
     LIST(gr_evaluate_config, GR_EVALUATE_KEYS)                                                     \
     LIST(gr_stop_config, GR_STOP_KEYS)                                                             \
     LIST(gr_checkpoint_config, GR_CHECKPOINT_KEYS)                                                 \

@@ -92,6 +92,10 @@ static bool scores_silos(const struct gr_config *c) {
     return c->evaluate.every > 0 && c->evaluate.per_silo && holds_rows_out(c);
 }
 
+static bool resamples(const struct gr_config *c) {
+    return scores_rows(c) && c->evaluate.bootstrap.replicates > 0;
+}
+
 static bool scores_with_noise(const struct gr_config *c) {
     return c->evaluate.every > 0 && c->privacy.evaluation.noise_multiplier > 0;
 }
@@ -327,6 +331,16 @@ static const struct gr_release_row rows[] = {
      "where fewer silos than policy.minimum_silos can be read nothing begins; once for a run, not "
      "as it goes on",
      fits_with_noise, GR_SECURE_MASKED, GR_PRIVATE_NOISED},
+    {GR_RELEASE_BOOTSTRAP, "bootstrap",
+     "of the rows that scores are of, in each replicate: how many there are of each label and "
+     "prediction and in each of 64 bins of the AUC, and the sum of their losses, each rounded at "
+     "random to a grid of 1 / 256 of the mean or finer; how many silos were drawn",
+     "sums of integers", "all ranks; run directory: intervals, means and deviations of metrics",
+     GR_RELEASE_EACH_SCORING,
+     "as of scores, after the last round alone; a silo with a folder draws by a secret, so that "
+     "replicates of its rows tell no more than counts of them; intervals go by the steps and "
+     "digits of their metrics; silos are not drawn where they have tables of their own",
+     resamples, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
 };
 
 const struct gr_release_row *gr_release_rows(size_t *n) {

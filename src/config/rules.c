@@ -324,6 +324,28 @@ static void check_operating_points(const struct gr_rule_context *r) {
                "validation rows");
 }
 
+/* Of fewer replicates the ends would be single ones. Of few silos' own tables a replicate may be of
+ * one silo alone. */
+static void check_bootstrap(const struct gr_rule_context *r) {
+    const struct gr_bootstrap_config *bootstrap = &r->config->evaluate.bootstrap;
+    const struct gr_table_config *test = &r->config->data.test;
+    const bool sound = gr_rule_sound(r, "evaluate.bootstrap.unit");
+    if (!gr_rule_sound(r, "evaluate.bootstrap.replicates") || bootstrap->replicates == 0) return;
+    if (bootstrap->replicates < GR_REPLICATES_MIN)
+        REFUSE(r, "evaluate.bootstrap.replicates", "found %u, allowed 0, or %d to %d",
+               bootstrap->replicates, GR_REPLICATES_MIN, GR_REPLICATES_MAX);
+    if (r->config->evaluate.every == 0 && gr_rule_sound(r, "evaluate.every"))
+        REFUSE(r, "evaluate.every", "found 0, allowed at least 1 with evaluate.bootstrap");
+    if (bootstrap->unit != GR_RESAMPLED_SILO || !sound) return;
+    if (gr_policy_holds(r->config))
+        REFUSE(r, "evaluate.bootstrap.unit",
+               "found silo, allowed only row where silos have tables of their own: some replicates "
+               "would be of a single silo");
+    else if (test->file[0] || test->features[0] || test->labels[0])
+        REFUSE(r, "evaluate.bootstrap.unit",
+               "found silo, allowed only row with data.test, whose rows are of no silo");
+}
+
 /* A rule on a metric names one that the rounds have. */
 static void check_alerts(const struct gr_rule_context *r) {
     const struct gr_alerts_config *alerts = &r->config->alerts;
@@ -413,6 +435,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_stop(&r);
     check_operating_points(&r);
     gr_rules_of_slices(&r);
+    check_bootstrap(&r);
     check_checkpoint(&r);
     check_alerts(&r);
     check_observe(&r);

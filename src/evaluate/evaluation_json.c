@@ -111,6 +111,53 @@ static json_t *auc_interval_json(const struct gr_evaluation *e) {
                      "upper", number(interval.upper));
 }
 
+/* {"lower", "upper", "mean", "standard_deviation", "left_out"}, or {"why"}; NULL: there is none. */
+static json_t *resampled_json(struct gr_resampled_metric v, const char *why) {
+    if (v.why) return json_pack("{s:s}", "why", why ? why : v.why);
+    if (isnan(v.mean)) return NULL;
+    json_t *metric =
+        json_pack("{s:o, s:o, s:o, s:o}", "lower", number(v.lower), "upper", number(v.upper),
+                  "mean", number(v.mean), "standard_deviation", number(v.deviation));
+    if (v.left_out > 0) json_object_set_new(metric, "left_out", json_integer(v.left_out));
+    return metric;
+}
+
+/* As all of a silo's metrics; the accumulator's have the digits that they are told with. */
+static struct gr_resampled_metric of_silo(const struct gr_silo_spread *silo, unsigned metric,
+                                          uint32_t digits) {
+    struct gr_resampled_metric v = gr_silo_spread_metric(silo, metric);
+    v.lower = gr_round_digits(v.lower, digits);
+    v.upper = gr_round_digits(v.upper, digits);
+    v.mean = gr_round_digits(v.mean, digits);
+    v.deviation = gr_round_digits(v.deviation, digits < 2 ? digits : 2);
+    return v;
+}
+
+/* Of the accumulator, or of the silo if `silo` is given. */
+static json_t *resampled_metrics_json(const struct gr_evaluation *e,
+                                      const struct gr_silo_spread *silo) {
+    json_t *all = json_object();
+    for (unsigned m = 0; m < gr_metric_count; m++) {
+        const struct gr_resampled_metric v =
+            silo ? of_silo(silo, m, e->digits)
+                 : gr_resampled_told(e->accumulator, m, e->bootstrap->metrics[m]);
+        json_t *metric = resampled_json(v, silo ? NULL : e->why);
+        if (metric) json_object_set_new(all, gr_metric_rows[m].name, metric);
+    }
+    return all;
+}
+
+static json_t *bootstrap_json(const struct gr_evaluation *e) {
+    const struct gr_bootstrap_told *b = e->bootstrap;
+    json_t *all = json_pack("{s:I, s:s}", "replicates", (json_int_t)b->replicates, "unit", b->unit);
+    if (b->silos > 0) json_object_set_new(all, "silos", json_integer(b->silos));
+    json_object_set_new(all, "level", json_real(0.95));
+    json_object_set_new(all, "method", json_string("percentile"));
+    if (json_object_set_new(all, "metrics", resampled_metrics_json(e, NULL)) == 0) return all;
+    json_decref(all);
+    return NULL;
+}
+
 /* A list of {"threshold", "model", "all"}. */
 static json_t *net_benefit_json(const struct gr_accumulator *accumulator) {
     json_t *list = json_array();
@@ -159,6 +206,9 @@ static json_t *silos_json(const struct gr_evaluation *e) {
             bad = json_object_set_new(
                 silo, "metrics",
                 metrics_json(e->accumulator, &e->silo_metrics[i], e->digits, NULL));
+        if (bad == 0 && e->bootstrap && e->bootstrap->of_silos && e->silo_metrics[i].told)
+            bad = json_object_set_new(silo, "bootstrap",
+                                      resampled_metrics_json(e, &e->bootstrap->of_silos[i]));
         if (bad || json_array_append(silos, silo) != 0) {
             json_decref(silo);
             json_decref(silos);
@@ -191,6 +241,7 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     if (classes == 2) bad |= put(whole, "auc_interval", auc_interval_json(e));
     if (gr_accumulator_has_decisions(e->accumulator))
         bad |= put(whole, "net_benefit", net_benefit_json(e->accumulator));
+    if (e->bootstrap) bad |= put(whole, "bootstrap", bootstrap_json(e));
     if (e->n_points > 0) bad |= put(whole, "operating_points", points_json(e));
     if (e->findings) bad |= put(whole, "findings", json_loads(e->findings, 0, NULL));
     if (e->weighted) bad |= put(whole, "lost_weights", json_integer((json_int_t)e->lost_weights));

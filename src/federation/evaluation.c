@@ -39,11 +39,12 @@ struct gr_scores {
     uint32_t *holding;
     size_t n_holding; /* with noise in their scores: 0, and they are in: */
     struct gr_noised_scores *noised;
-    struct gr_points *points; /* of test rows or else of validation rows; owned */
-    uint32_t epoch;           /* of the members over which total_round was counted */
-    bool withheld;            /* the total: too few silos or rows stand behind it */
-    bool silos_withheld;      /* silos' scores, likewise */
-    bool again;               /* the same model has been scored before, over other members */
+    struct gr_points *points;       /* of test rows or else of validation rows; owned */
+    struct gr_bootstrap *bootstrap; /* owned */
+    uint32_t epoch;                 /* of the members over which total_round was counted */
+    bool withheld;                  /* the total: too few silos or rows stand behind it */
+    bool silos_withheld;            /* silos' scores, likewise */
+    bool again;                     /* the same model has been scored before, over other members */
     bool left_out; /* nothing of silos is in the sums: too few parties were left for masks */
 };
 
@@ -92,6 +93,9 @@ gr_status gr_scores_create(const struct gr_federation *f, struct gr_scores **out
     if (f->config->evaluate.per_silo) GR_TRY(make_silo_scores(s, f->config->data.silos));
     GR_TRY(gr_noised_create(f->config, &s->noised));
     GR_TRY(gr_points_create(f, &s->points));
+    GR_TRY(gr_bootstrap_create(f, &s->bootstrap));
+    if (s->bootstrap) gr_accumulator_keep_rows(s->accumulator);
+    if (s->bootstrap) gr_accumulator_keep_rows(s->silo_accumulator);
     GR_TRY(find_holding(s, f->data));
     *out = s;
     s = NULL;
@@ -102,6 +106,7 @@ out:
 
 void gr_scores_free(struct gr_scores *s) {
     if (!s) return;
+    gr_bootstrap_free(s->bootstrap);
     gr_points_free(s->points);
     gr_noised_free(s->noised);
     gr_free(s->holding);
@@ -265,6 +270,7 @@ static gr_status score_silo(struct gr_federation *f, const float *parameters, bo
         gr_accumulator_bin(f->scores->silo_accumulator, f->scores->silo_accumulator);
         fit_alone(f->scores->silo_accumulator);
         gr_silo_metrics_take(f->scores->silo_accumulator, &metrics);
+        status = gr_bootstrap_silo(f, f->scores->bootstrap, silo, f->scores->silo_accumulator);
     }
     /* Where test rows count, validation rows do not; else there are no test rows of silos. */
     if (status == GR_OK && silo->test.n_rows > 0) {
@@ -278,6 +284,9 @@ static gr_status score_silo(struct gr_federation *f, const float *parameters, bo
     sums->scored++;
     if (rows->n_rows > 0 && (of_test == (rows == &silo->test)))
         status = gr_accumulator_add(f->scores->accumulator, f->scores->silo_accumulator);
+    if (status == GR_OK && rows->n_rows > 0 && (of_test == (rows == &silo->test)))
+        status = gr_bootstrap_note_silo(f, f->scores->bootstrap, silo, of_test,
+                                        f->scores->accumulator, rows->n_rows);
     if (status != GR_OK || silo->validation.n_rows == 0) return status;
     gr_score_add(&sums->validation, &validation);
     note_silo(f, silo->id, &validation);
@@ -298,7 +307,7 @@ static gr_status score_test(struct gr_federation *f, const float *parameters,
     if (status != GR_OK) return status;
     gr_score_add(&sums->test, &score);
     sums->scored++;
-    return GR_OK;
+    return gr_bootstrap_note_test(f, f->scores->bootstrap, f->scores->accumulator);
 }
 
 /* Test table and silos' held-out rows of this rank. readable: the test table is here. */
@@ -307,6 +316,7 @@ static gr_status score_rows(struct gr_federation *f, const float *parameters, bo
     gr_status status = GR_OK;
     gr_accumulator_clear(f->scores->accumulator, with_auc);
     gr_points_clear(f->scores->points, with_auc);
+    gr_bootstrap_clear(f->scores->bootstrap);
     gr_unscored_begin(f);
     sums->unscored = sums->unscored_test = sums->scored = 0;
     if (f->scores->silo_scores) {
@@ -390,6 +400,7 @@ static gr_status add_silo_scores(struct gr_federation *f, bool with_auc) {
     memcpy(f->scores->silo_metrics_total, f->scores->silo_metrics,
            n * sizeof *f->scores->silo_metrics_total);
     GR_TRY(withhold_silos(f));
+    GR_TRY(gr_bootstrap_add_silos(f, f->scores->bootstrap, f->scores->silo_total));
     GR_TRY(gr_release_sum(door, GR_RELEASE_SILO_SCORES, &f->scores->silo_total->examples,
                           n * GR_SCORE_SUMS));
     if (with_auc)
@@ -464,6 +475,7 @@ static gr_status add_accumulators(struct gr_federation *f, uint32_t round, bool 
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SCORES, total, n));
     GR_TRY(fit_all(f));
     GR_TRY(find_points(f, with_auc));
+    GR_TRY(gr_bootstrap_find(f, f->scores->bootstrap, f->scores->accumulator, f->scores->total));
     GR_TRY(share_bounds(f));
     if (rows_are_silos(f) && gr_policy_holds(f->config))
         GR_TRY(gr_comm_agree(f->comm, gr_accumulator_disclose(f->scores->total,
@@ -548,6 +560,7 @@ static gr_status share_scores(struct gr_federation *f, gr_status scored, uint32_
                               bool with_auc, struct gr_round_sums *sums) {
     gr_status status = withhold_scores(f, scored, sums);
     gr_points_forget(f->scores->points);
+    gr_bootstrap_forget(f->scores->bootstrap);
     if (status != GR_OK || !f->scores->withheld)
         return status == GR_OK ? add_accumulators(f, round, with_auc) : status;
     gr_accumulator_clear(f->scores->total, with_auc);
@@ -576,6 +589,7 @@ static gr_status score_outcome(struct gr_federation *f, uint32_t best) {
     struct gr_round_sums sums = {0};
     int64_t values[ROUND_SUMS];
     f->scores->scored_round = 0; /* what has been counted is no longer of the last round */
+    gr_bootstrap_set_due(f->scores->bootstrap, true);
     status = deal_test(f);
     if (status != GR_LOST)
         status = score_rows(f, gr_best_parameters(f->best), true, status == GR_OK, &sums);
@@ -620,7 +634,8 @@ out:
 /* Of a round the sums of add_up, in its order. */
 static size_t foresee_round(const struct gr_federation *f, uint32_t round, bool whole, bool asks,
                             struct gr_door_foreseen *out) {
-    enum { ALLOWS, POINTS = 3, SUMS_MAX = 6 + GR_FIT_PASSES + POINTS };
+    enum { ALLOWS, POINTS = 3, SUMS_MAX = 8 + GR_FIT_PASSES + POINTS };
+    const struct gr_bootstrap_config *bootstrap = &f->config->evaluate.bootstrap;
     const bool points = counts_auc(f, round) && f->scores->points;
     uint32_t releases[SUMS_MAX], n = 0;
     if (asks && !whole && !gr_is_private(f->config)) releases[n++] = ALLOWS;
@@ -634,6 +649,9 @@ static size_t foresee_round(const struct gr_federation *f, uint32_t round, bool 
                 releases[n++] = GR_RELEASE_SCORES;
         for (int i = 0; points && i < (accumulators_test(f) ? POINTS : 1); i++)
             releases[n++] = GR_RELEASE_SCORES;
+        if (bootstrap->replicates > 0 && is_last(f, round)) releases[n++] = GR_RELEASE_BOOTSTRAP;
+        if (bootstrap->replicates > 0 && is_last(f, round) && bootstrap->unit == GR_RESAMPLED_SILO)
+            releases[n++] = GR_RELEASE_BOOTSTRAP;
     }
     if (gr_noised_due(f, round)) releases[n++] = GR_RELEASE_NOISED_SCORES;
     releases[n++] = GR_RELEASE_TRAINING;
@@ -689,6 +707,7 @@ bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluatio
         .n_silos = f->scores->silo_total ? f->data->n_silos : 0,
         .class_names = gr_columns_class_names(f->data->columns, gr_model_classes(f->model))};
     out->n_points = gr_points_told(f->scores->points, &out->points);
+    out->bootstrap = gr_bootstrap_told(f->scores->bootstrap);
     return f->scores->total_round > 0 && (out->why || gr_accumulator_rows(f->scores->total) > 0);
 }
 
@@ -830,6 +849,7 @@ static gr_status add_all(struct gr_federation *f) {
         memset(sums.loss, 0, sizeof sums.loss);
         memset(sums.weight, 0, sizeof sums.weight);
     }
+    gr_bootstrap_set_due(f->scores->bootstrap, is_last(f, gr_server_rounds(f->server)));
     if (evaluation_due(f, gr_server_rounds(f->server))) {
         const gr_status scored = evaluate_local(f, &sums);
         GR_TRY(share_scores(f, scored, gr_server_rounds(f->server),

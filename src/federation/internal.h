@@ -231,6 +231,40 @@ gr_status gr_points_find(struct gr_federation *f, struct gr_points *points,
 /* The points and how many they are; NULL and 0: they are not known. Borrowed. */
 size_t gr_points_told(const struct gr_points *points, const struct gr_operating_point **out);
 
+/* ---- bootstrap.c -------------------------------------------------------------------------------
+ */
+
+struct gr_bootstrap; /* opaque; NULL: none is asked for, and nothing is done */
+gr_status gr_bootstrap_create(const struct gr_federation *f, struct gr_bootstrap **out) GR_CHECKED;
+void gr_bootstrap_free(struct gr_bootstrap *bootstrap);
+/* Whether rows that are scored from now on are resampled; the same on all ranks. */
+void gr_bootstrap_set_due(struct gr_bootstrap *bootstrap, bool due);
+/* Forgets all rows. */
+void gr_bootstrap_clear(struct gr_bootstrap *bootstrap);
+/* What has been told is of other members, or another model. */
+void gr_bootstrap_forget(struct gr_bootstrap *bootstrap);
+/* The last n rows of the accumulator are the silo's. */
+gr_status gr_bootstrap_note_silo(struct gr_federation *f, struct gr_bootstrap *bootstrap,
+                                 const struct gr_silo *silo, bool of_test,
+                                 const struct gr_accumulator *rows, size_t n) GR_CHECKED;
+/* The last rows of the accumulator are this rank's of the test table. */
+gr_status gr_bootstrap_note_test(struct gr_federation *f, struct gr_bootstrap *bootstrap,
+                                 const struct gr_accumulator *rows) GR_CHECKED;
+/* A silo's validation rows, in bins, for intervals of its own. */
+gr_status gr_bootstrap_silo(struct gr_federation *f, struct gr_bootstrap *bootstrap,
+                            const struct gr_silo *silo,
+                            const struct gr_accumulator *rows) GR_CHECKED;
+/* Collective. Replicates of the rows that were noted, which `own` keeps; `total` has the counts of
+ * all ranks, bins among them. */
+gr_status gr_bootstrap_find(struct gr_federation *f, struct gr_bootstrap *bootstrap,
+                            const struct gr_accumulator *own,
+                            const struct gr_accumulator *total) GR_CHECKED;
+/* Collective. Intervals of silos, of those whose scores this rank may tell. */
+gr_status gr_bootstrap_add_silos(struct gr_federation *f, struct gr_bootstrap *bootstrap,
+                                 const struct gr_score *told) GR_CHECKED;
+/* NULL: nothing is known. Borrowed. */
+const struct gr_bootstrap_told *gr_bootstrap_told(const struct gr_bootstrap *bootstrap);
+
 /* ---- noised_scores.c ------------------------------------------------------------------------- */
 
 struct gr_noised_scores; /* opaque; NULL: no row of silos is scored with noise */

@@ -245,6 +245,7 @@ static void write_scores(FILE *card, const struct gr_report_run *run) {
     json_object_foreach(metrics, key, metric) if (is_told(metric)) write_metric(card, key, metric);
     fputc('\n', card);
     write_untold(card, metrics);
+    gr_card_intervals(card, run->evaluation);
 }
 
 static void write_privacy(FILE *card, const struct gr_report_run *run) {

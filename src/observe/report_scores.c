@@ -292,6 +292,7 @@ void gr_report_scores(FILE *page, const struct gr_report_run *run) {
     fputs("<section class=\"grid two\">\n", page);
     fputs("<div class=\"grid\">\n", page);
     write_metrics(page, metrics, json_object_get(run->evaluation, "auc_interval"));
+    gr_report_intervals(page, run->evaluation);
     write_reliability(page, reliability);
     fputs("</div>\n", page);
     fputs("<div class=\"grid\">\n", page);

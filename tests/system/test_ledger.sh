@@ -82,7 +82,7 @@ for ranks in 1 3; do
     run "generated-$ranks" $ranks "$seldom" generated.yaml
 done
 run extremes 2 "$seldom|8" silos.yaml --set policy.extremes=true --set preprocess.scale=min_max
-run sizes 2 "$seldom|8|11" silos.yaml --set round.sampling=size --set round.participants=2 --set round.share_sizes=true
+run sizes 2 "$seldom|8|11" silos.yaml --set round.sampling=size --set round.participants=2 --set round.share_sizes=true --set evaluate.bootstrap.replicates=100
 run slices 2 "$seldom|8|11" silos.yaml --set strategy.name=median
 run looked-up 2 "$seldom|8|11" silos.yaml --set model.type=mlp --set 'model.hidden=[4]' --set model.embedding=2
 check "participation in a round" grep -q '"event":"releases","round":1,.*"name":"participation","values":3,"times":1' silos-3/events.jsonl

@@ -133,6 +133,8 @@ static const struct {
     {{"evaluate.metrics=[]"}, true},
     {{"evaluate.per_silo=true"}, true},
     {{"evaluate.minimum_rows=11"}, true},
+    {{"evaluate.bootstrap.replicates=100"}, true},
+    {{"evaluate.bootstrap.replicates=100", "evaluate.bootstrap.unit=silo"}, true},
     {{"stop.metric=validation_accuracy", "data.validation_fraction=0.5"}, false},
     {{"stop.patience=3"}, true},
     {{"stop.minimum_delta=0.125"}, false},
@@ -287,6 +289,7 @@ START_TEST(test_resolved) {
               "evaluate:\n  every: 1\n"
               "  metrics: [balanced_accuracy, macro_f1, calibration_error, mae, r2]\n"
               "  operating_points: []\n  slices: []\n  per_silo: false\n  minimum_rows: 10\n"
+              "  bootstrap:\n    replicates: 0\n    unit: row\n"
               "stop:\n  metric: none\n  patience: 10\n  minimum_delta: 0\n"
               "checkpoint:\n  every: 1\n  keep: 2\n  io: auto\n  hints: []\n"
               "alerts:\n  participation: 0.5\n  rounds: 3\n  usual: true\n  rules: []\n"
