@@ -276,8 +276,11 @@ static gr_status create_parties(const struct gr_masking *masking, struct gr_mask
                                 const bool mine[GR_SECURE_PARTIES_MAX]) {
     gr_status status = GR_OK;
     for (uint32_t p = 0; p < sum->terms.n_parties; p++) {
-        const struct gr_secure_party_options options = {
-            .terms = sum->terms, .me = p, .keys = masking->keys, .journal = masking->journal};
+        const struct gr_secure_party_options options = {.terms = sum->terms,
+                                                        .me = p,
+                                                        .keys = masking->keys,
+                                                        .journal = masking->journal,
+                                                        .whole = true};
         if (!mine[p]) continue;
         GR_TRY(gr_secure_party_create(&options, &sum->party[p]));
         gr_party_set_add(&sum->own, p);

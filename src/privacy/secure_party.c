@@ -562,6 +562,11 @@ static gr_status check_summed(const struct gr_secure_party *party,
     if (!gr_party_set_has(summed, party->options.me))
         return gr_fail(GR_ERROR_POLICY, "secure sum: a roster without this party");
     GR_TRY(expect_enough(party, summed, "are in the sum"));
+    if (party->options.whole && gr_party_set_count(summed) < party->options.terms.n_parties)
+        return gr_fail(GR_STOPPED,
+                       "secure sum: %u of %u parties are in the sum, expected all, who "
+                       "have counted on each other; it is void",
+                       gr_party_set_count(summed), party->options.terms.n_parties);
     if (!gr_secure_graph_holds(&party->graph, summed))
         status = gr_fail(GR_STOPPED, "secure sum: too many that stand next to each other are lost, "
                                      "for the masks of the others to hide them; it is void");

@@ -74,6 +74,8 @@ struct gr_secure_party_options {
     uint32_t least_threshold;       /* of the party's policy */
     const struct gr_keys *keys;     /* its long-term ones; outlive it */
     struct gr_sum_journal *journal; /* outlives it; NULL: its long-term keys end with the process */
+    bool whole;                     /* it signs no roster but that of all parties: what it brings
+                                       counts on what each of them does, as shares of a noise do */
 };
 
 /*

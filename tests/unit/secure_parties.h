@@ -29,7 +29,8 @@ static struct gr_public_key identities[N_KEYS];
 /* One sum of n parties. */
 struct secure_trial {
     struct gr_secure_terms terms;
-    bool same; /* sums follow of one and the same */
+    bool same;  /* sums follow of one and the same */
+    bool whole; /* parties count on each other */
     struct gr_sum_journal *journals[N_KEYS];
     struct gr_secure_party *parties[N_KEYS];
     struct gr_secure_collector *collector;
@@ -63,8 +64,11 @@ static inline void trial_journals(struct secure_trial *trial) {
 }
 
 static inline struct gr_secure_party_options options_of(struct secure_trial *trial, uint32_t p) {
-    return (struct gr_secure_party_options){
-        .terms = trial->terms, .me = p, .keys = keys_of[p], .journal = trial->journals[p]};
+    return (struct gr_secure_party_options){.terms = trial->terms,
+                                            .me = p,
+                                            .keys = keys_of[p],
+                                            .journal = trial->journals[p],
+                                            .whole = trial->whole};
 }
 
 /* Journals stay open over sums; counter rises with each. */

@@ -398,6 +398,18 @@ START_TEST(a_roster_of_too_few) {
 }
 END_TEST
 
+/* Enough for a sum, and without a share of a noise on which the others have counted: party 4 is
+ * lost, or said to be. */
+START_TEST(a_roster_without_one_that_is_counted_on) {
+    trial_end(trial);
+    trial->whole = true;
+    trial_begin(trial);
+    through(step_shares);
+    step_sum(trial);
+    check_sign(0x0f, GR_STOPPED, "4 of 5 parties are in the sum, expected all");
+}
+END_TEST
+
 START_TEST(a_roster_without_oneself) {
     through(step_shares);
     step_sum(trial);
@@ -719,6 +731,7 @@ int main(void) {
                                   shares_with_other_digests,
                                   two_lists_of_keys,
                                   a_roster_of_too_few,
+                                  a_roster_without_one_that_is_counted_on,
                                   a_roster_without_oneself,
                                   a_roster_with_one_that_gave_no_shares,
                                   a_second_roster,
