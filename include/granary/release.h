@@ -180,13 +180,14 @@ struct gr_sum_deviations {
  * Not collective, before all that follows, and the same on all ranks. Sums of updates get noise of
  * these standard deviations at least, on a public grid.
  * GR_NOISE_ROOT: rank 0 adds it to what it brings, and no other rank ever has the sum without it.
- * GR_NOISE_SHARED: the parties of secure sums, each of variance deviation^2 / (threshold -
- * colluding): so there is enough of it without the colluding parties' shares.
+ * GR_NOISE_SHARED: the n parties of each secure sum, each of variance deviation^2 / (n -
+ * colluding), or n - 1 where none are: so there is enough of it without the colluding parties'
+ * shares, and for each that takes off its own.
  */
 void gr_door_set_noise(struct gr_door *door, enum gr_noise_place place,
                        struct gr_sum_deviations deviations);
-/* Not collective. The standard deviation of all noise in an element of a sum of all parties, for
- * gr_public_grid; 0: there is none. */
+/* Not collective. The standard deviation of all noise in an element of a sum of as few parties as
+ * there may be, which has the most, for gr_public_grid; 0: there is none. */
 double gr_door_noise(const struct gr_door *door);
 /* Not collective. GR_ERROR_CONFIG, the same on all ranks: the grid for n_members contributions is
  * too coarse for the noise, or for so many elements. */

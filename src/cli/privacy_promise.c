@@ -47,11 +47,11 @@ static gr_status find_noise(struct promise *promise, const struct gr_privacy_his
 }
 
 /* Of the noise in a mean. Parties that share the noise add more than is needed, for those that may
- * collude or be lost. */
+ * collude; the fewer of them are there, the more it is. */
 static double noise_in_mean(const struct gr_config *config) {
     const struct gr_privacy_config *privacy = &config->privacy;
     const uint32_t parties = gr_secure_parties(config),
-                   needed = gr_secure_threshold(config, parties) - config->secure.colluding;
+                   needed = gr_privacy_sufficient_shares(config, parties);
     const double more = privacy->noise == GR_NOISE_SHARED ? sqrt((double)parties / needed) : 1;
     const double silos = privacy->noise == GR_NOISE_SHARED ? silos_of_round(config) : 1;
     return more * gr_privacy_update_noise(config) /

@@ -16,6 +16,7 @@
 #include "cohort/cohort_parts.h"
 #include "cohort/masked_page.h"
 #include "cohort/sum_noise.h"
+#include "config/privacy_plan.h"
 #include "privacy/sensitivity.h"
 #include "store/lanes.h"
 
@@ -492,26 +493,23 @@ static gr_status withhold_update(struct gr_door *door, size_t n, const char *how
 
 /* ---- noise ----------------------------------------------------------------------------------- */
 
-/* Of the whole federation's parties, and how many shares have to suffice. */
-static uint32_t shares_of(const struct gr_door *door, uint32_t *needed) {
-    const uint32_t n =
-        door->masking && door->noise_place == GR_NOISE_SHARED ? door->masking->n_parties : 1;
-    *needed = n > 1 ? gr_secure_threshold(door->config, n) - door->config->secure.colluding : 1;
-    return n;
+/* Of the noise's deviation that of so many shares of it, in a sum of so many parties. */
+static double part_of(const struct gr_door *door, uint32_t shares, uint32_t parties) {
+    if (!door->masking || door->noise_place != GR_NOISE_SHARED) return 1;
+    return sqrt((double)shares / gr_privacy_sufficient_shares(door->config, parties));
 }
 
 void gr_door_set_noise(struct gr_door *door, enum gr_noise_place place,
                        struct gr_sum_deviations deviations) {
-    uint32_t needed;
     door->noise_place = place;
-    shares_of(door, &needed);
-    door->deviations = (struct gr_sum_deviations){deviations.update / sqrt(needed),
-                                                  deviations.tally / sqrt(needed)};
+    door->deviations = deviations;
 }
 
+/* There is the more of it the fewer parties are there. */
 double gr_door_noise(const struct gr_door *door) {
-    uint32_t needed;
-    return door->deviations.update * sqrt(shares_of(door, &needed));
+    const uint32_t fewest =
+        door->masking ? gr_secure_threshold(door->config, door->masking->n_parties) : 1;
+    return door->deviations.update * part_of(door, fewest, fewest);
 }
 
 void gr_door_set_charge(struct gr_door *door, struct gr_door_charge charge) {
@@ -543,7 +541,10 @@ gr_status gr_door_check_noise(const struct gr_door *door, const struct gr_aggreg
     uint64_t bound;
     if (!(door->deviations.update > 0)) return GR_OK;
     const int exponent = gr_aggregate_exponent(aggregator, n_members, &bound);
-    const double steps = ldexp(door->deviations.update, -exponent), lift = sqrt((double)n) / 2;
+    /* The least share is that of a sum of all parties. */
+    const double of_all = part_of(door, 1, door->masking ? door->masking->n_parties : 1),
+                 steps = ldexp(door->deviations.update * of_all, -exponent),
+                 lift = sqrt((double)n) / 2;
     if (!(steps >= GR_NOISE_STEPS_MIN))
         return gr_fail(GR_ERROR_CONFIG,
                        "privacy.noise_multiplier: noise of %.3g steps of the grid of sums, allowed "
@@ -632,16 +633,17 @@ static gr_status make_noise(struct gr_door *door, const struct gr_aggregator *ag
     uint64_t bound;
     const int exponent = gr_aggregate_exponent(aggregator, roster->n_members, &bound);
     int root = 0;
+    const bool shared = door->noise_place == GR_NOISE_SHARED;
     /* Of a process with several parties' shares the sum is what one draw brings. */
-    const uint32_t shares = door->noise_place == GR_NOISE_SHARED
-                                ? gr_party_set_count(&door->update->own)
-                                : gr_comm_rank(comm) == 0;
+    const double part = shared ? part_of(door, gr_party_set_count(&door->update->own),
+                                         door->update->terms.n_parties)
+                               : gr_comm_rank(comm) == 0;
     while (gr_comm_rank_of(comm, root) != 0)
         root++;
     GR_TRY(gr_sum_noise_measure(
-        &door->noise, (struct gr_sum_deviations){
-                          .update = ldexp(door->deviations.update * sqrt(shares), -exponent),
-                          .tally = door->deviations.tally * sqrt(shares)}));
+        &door->noise,
+        (struct gr_sum_deviations){.update = ldexp(door->deviations.update * part, -exponent),
+                                   .tally = door->deviations.tally * part}));
     status = gr_sum_noise_draw(&door->noise, roster, root);
 out:
     return status;

@@ -19,6 +19,7 @@ gr_status gr_sum_noise_measure(struct gr_sum_noise *noise, struct gr_sum_deviati
     if (!differ(noise->steps.update, steps.update) && !differ(noise->steps.tally, steps.tally))
         return GR_OK;
     noise->steps = (struct gr_sum_deviations){0}; /* what follows may fail */
+    noise->drawn = false;
     GR_TRY(make_tables(steps.update, &noise->update));
     GR_TRY(make_tables(steps.tally, &noise->tally));
     noise->steps = steps;

@@ -107,6 +107,11 @@ struct gr_privacy_plan gr_privacy_plan_of(const struct gr_config *config) {
     return plan;
 }
 
+uint32_t gr_privacy_sufficient_shares(const struct gr_config *config, uint32_t parties) {
+    const uint32_t colluding = config->secure.colluding;
+    return parties - (colluding > 0 ? colluding : 1);
+}
+
 uint64_t gr_privacy_evaluations(const struct gr_config *config, uint64_t rounds, bool ends) {
     const uint32_t every = config->evaluate.every;
     return every > 0 ? rounds / every + (ends && rounds % every > 0) : 0;

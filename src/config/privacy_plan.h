@@ -72,6 +72,11 @@ size_t gr_privacy_plan_beside(const struct gr_config *config, const struct gr_pr
  */
 gr_status gr_privacy_plan_price(const struct gr_config *config, struct gr_epsilon *out) GR_CHECKED;
 
+/* Not collective. With privacy.noise shared: how many shares of the noise in a sum of so many
+ * parties have all of it. The others' are those of secure.colluding parties, one at least, as
+ * whoever has added a share can take it off again. parties: secure.threshold at least. */
+uint32_t gr_privacy_sufficient_shares(const struct gr_config *config, uint32_t parties);
+
 /* Not collective. Private steps of a pass, in which each unit is once; and of a round, by the
  * config alone: train.steps, or train.epochs passes. Trainers take as many as are accounted for. */
 uint64_t gr_privacy_pass(const struct gr_privacy_config *privacy);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Noise in sums of updates, as the door lets them out: its variance over many elements, by rank 0
- * whether it has contributions or none, or in shares behind masks, of which those of the threshold
- * without the colluding parties suffice; the same for one roster, another for another, and none but
- * what was asked for; and what cannot be written down does not leave, whoever is lost. The plain
- * sum is known, so what is beside it is the noise.
+ * whether it has contributions or none, or in shares behind masks, of which those of the parties
+ * that are there suffice without the colluding ones, however many are away; the same for one
+ * roster, another for another, and none but what was asked for; and what cannot be written down
+ * does not leave, whoever is lost. The plain sum is known, so what is beside it is the noise.
  *
  * ranks: 1 2 3 5
  */
@@ -15,11 +15,11 @@
 #include "cohort/cohort_parts.h"
 #include "cohort/sum_noise.h"
 
-enum { SILOS = 8, SIZE = 20000, TALLY = 1 << 19 };
+enum { SILOS = 8, SILOS_MOST = 100, SIZE = 20000, TALLY = 1 << 19 };
 
 static const char plain_text[] =
     "run: {rounds: 1}\n"
-    "data: {source: synthetic, silos: 8, synthetic: {features: 2, classes: 2, minimum_rows: 9, "
+    "data: {source: synthetic, silos: %d, synthetic: {features: 2, classes: 2, minimum_rows: 9, "
     "maximum_rows: 9}}\n"
     "model: {type: softmax}\ntrain: {learning_rate: 0.1, batch_size: 8}\n"
     "aggregation: {grid: public, clip_norm: 2, weight_max: 1}\n";
@@ -32,11 +32,11 @@ struct work {
     struct gr_aggregator *aggregator;
     struct gr_layout layout;
     struct gr_roster roster;
-    int32_t host_of[SILOS];
+    int32_t host_of[SILOS_MOST];
     float *update, *mean, *before;
-    unsigned charged; /* sums, by their secrets */
-    bool full;        /* no more can be charged */
-    unsigned char secret[GR_DIGEST_BYTES];
+    unsigned charged;                                                 /* sums, by their secrets */
+    bool full;                                                        /* no more can be charged */
+    unsigned char secret[GR_DIGEST_BYTES], seed[GR_NOISE_SEED_BYTES]; /* charged last */
 };
 
 static gr_status charge(void *context, uint32_t round, const unsigned char *secret, size_t n) {
@@ -47,6 +47,7 @@ static gr_status charge(void *context, uint32_t round, const unsigned char *secr
     if (round != work->roster.round) return gr_fail(GR_ERROR_INTERNAL, "round %u", round);
     work->charged += memcmp(digest, work->secret, sizeof digest) != 0;
     memcpy(work->secret, digest, sizeof digest);
+    if (n == sizeof work->seed) memcpy(work->seed, secret, n);
     return GR_OK;
 }
 
@@ -57,16 +58,19 @@ struct asked {
     int shift;        /* of the silos' ranks */
     double tally;     /* deviation of the noise in tallies */
     size_t size;      /* of an update */
+    int silos;        /* 0: SILOS */
 };
 
 static int work_begin(struct work *work, struct gr_comm *comm, const struct asked *asked) {
     int bad = 0;
     char text[1024];
     const size_t size = asked->size;
+    const int silos = asked->silos > 0 ? asked->silos : SILOS;
     *work = (struct work){.comm = comm};
-    snprintf(text, sizeof text, "%s%s", plain_text, asked->more);
+    int n = snprintf(text, sizeof text, plain_text, silos);
+    snprintf(text + n, sizeof text - (size_t)n, "%s", asked->more);
     EXPECT(gr_config_parse("t.yaml", text, strlen(text), NULL, 0, &work->config) == GR_OK);
-    for (int s = 0; s < SILOS; s++)
+    for (int s = 0; s < silos; s++)
         work->host_of[s] = gr_comm_size(comm) == 1 ? 0
                            : asked->shift > 0      ? 1 + s % (gr_comm_size(comm) - 1)
                                                    : s % gr_comm_size(comm);
@@ -87,12 +91,12 @@ static int work_begin(struct work *work, struct gr_comm *comm, const struct aske
     const struct gr_aggregator_options options = {
         .grid = {.clip_norm = 2,
                  .weight_max = 1,
-                 .n_selected = SILOS,
+                 .n_selected = (uint32_t)silos,
                  .noise = gr_door_noise(work->cohort.door)},
         .encoding = GR_ENCODING_RING32,
         .stage = gr_door_stage(work->cohort.door)};
     EXPECT(gr_aggregator_create_with(comm, &work->layout, &options, &work->aggregator) == GR_OK);
-    EXPECT(gr_roster_create(SILOS, &work->roster) == GR_OK);
+    EXPECT(gr_roster_create((uint32_t)silos, &work->roster) == GR_OK);
     return bad;
 }
 
@@ -109,7 +113,7 @@ static void work_end(struct work *work) {
 
 /* The sum of the first n silos, of a round, up to its seal. */
 static gr_status bring(struct work *work, uint32_t round, uint32_t n) {
-    struct gr_contribution mine[SILOS];
+    struct gr_contribution mine[SILOS_MOST];
     size_t n_mine = 0;
     gr_flags_clear(&work->roster.member);
     for (uint32_t s = 0; s < n; s++) {
@@ -205,7 +209,7 @@ static int by_root(struct gr_comm *found) {
     (void)found;
     for (uint32_t group = 0; group < 3; group++)
         for (int shift = 0; shift < 2; shift++) {
-            const struct asked asked = {GR_NOISE_ROOT, 3, "", shift, 0, SIZE};
+            const struct asked asked = {GR_NOISE_ROOT, 3, "", shift, 0, SIZE, 0};
             const struct gr_comm_options options = {.ranks_per_node = group};
             struct gr_comm *comm = NULL;
             struct work work;
@@ -220,29 +224,135 @@ static int by_root(struct gr_comm *found) {
     return bad;
 }
 
-/* Eight parties of which six are the threshold: each brings 1 / (6 - colluding) of the variance. */
+/* Of a sum's parties, as many as are there; how many of them may collude, one at least. */
+struct shared {
+    uint32_t parties, colluding, sums;
+};
+
+/* Of this rank's `own` silos, in units of 2^exponent; NULL: it has none. */
+static struct gr_noise *noise_of_own(const struct shared *shared, uint32_t own, int exponent) {
+    struct gr_noise *noise = NULL;
+    const double part = sqrt((double)own / (shared->parties - shared->colluding));
+    if (own > 0 && gr_noise_create(ldexp(3 * part, -exponent), &noise) != GR_OK) return NULL;
+    return noise;
+}
+
+/* Takes that noise off work->mean, by the seed that was charged. */
+static void take_off(struct work *work, const struct gr_noise *noise, int exponent) {
+    int64_t drawn[GR_RING_BLOCK];
+    for (size_t i = 0; i < SIZE && noise; i += GR_RING_BLOCK) {
+        const size_t n = SIZE - i < GR_RING_BLOCK ? SIZE - i : GR_RING_BLOCK;
+        memset(drawn, 0, sizeof drawn);
+        gr_noise_add(noise, work->seed, i / GR_RING_BLOCK, drawn, n);
+        for (size_t k = 0; k < n; k++)
+            work->mean[i + k] -= (float)ldexp((double)drawn[k], exponent);
+    }
+}
+
+static double squares_of(const float *x) {
+    double sum = 0;
+    for (size_t i = 0; i < SIZE; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
+/* Whether n squares add up to this variance each: to 5 deviations of a chi-square of n degrees. */
+static int is_variance(double squares, double n, double variance) {
+    int bad = 0;
+    const double ratio = squares / (n * variance);
+    if (!(fabs(ratio - 1) <= 5 * sqrt(2 / n))) fprintf(stderr, "variance / expected %g\n", ratio);
+    EXPECT(fabs(ratio - 1) <= 5 * sqrt(2 / n));
+    return bad;
+}
+
+/* The noise of many sums, in variances of what was asked for: n / (n - colluding) of n parties that
+ * are there, and without those of a rank in proportion. */
+static int spread(struct work *work, uint32_t round, const struct shared *shared) {
+    int bad = 0;
+    uint64_t bound;
+    double all = 0, others = 0;
+    uint32_t own = 0;
+    const double n = shared->parties, share = 9 / (n - shared->colluding), size = SIZE;
+    const int exponent = gr_aggregate_exponent(work->aggregator, shared->parties, &bound);
+    for (uint32_t s = 0; s < shared->parties; s++)
+        own += work->host_of[s] == gr_comm_rank(work->comm);
+    struct gr_noise *noise = noise_of_own(shared, own, exponent);
+    work->config->data.silos = shared->parties; /* the others are away */
+    for (uint32_t i = 0; i < shared->sums && bad == 0; i++) {
+        bad += take_sum(work, round + i, shared->parties);
+        all += squares_of(work->mean);
+        take_off(work, noise, exponent);
+        others += squares_of(work->mean);
+    }
+    gr_noise_free(noise);
+    bad += is_variance(all, size * shared->sums, n * share);
+    if (own < shared->parties)
+        bad += is_variance(others, size * shared->sums, (n - own) * share);
+    else
+        EXPECT(others < 1e-9 * all);
+    return bad;
+}
+
 static int in_shares(struct gr_comm *comm) {
     int bad = 0;
     static const char *const more[] = {"secure: {aggregation: true}\n",
-                                       "secure: {aggregation: true, colluding: 1}\n",
+                                       "secure: {aggregation: true, colluding: 3}\n",
                                        "secure: {aggregation: true, threshold: 7, colluding: 5}\n"};
-    static const double shares[] = {6, 5, 2};
+    static const uint32_t thresholds[] = {6, 6, 7}, colluding[] = {1, 3, 5};
     for (int c = 0; c < 3; c++) {
-        const struct asked asked = {GR_NOISE_SHARED, 3, more[c], c % 2, 0, SIZE};
-        const double deviation = 3 * sqrt(SILOS / shares[c]);
+        const struct asked asked = {GR_NOISE_SHARED, 3, more[c], c % 2, 0, SIZE, 0};
+        const uint32_t t = thresholds[c];
+        const double most = 3 * sqrt((double)t / (t - colluding[c]));
         struct work work;
         bad += work_begin(&work, comm, &asked);
-        EXPECT(fabs(gr_door_noise(work.cohort.door) - deviation) < 1e-9);
-        bad += sums_in_turn(&work, deviation);
+        EXPECT(fabs(gr_door_noise(work.cohort.door) - most) < 1e-9);
+        bad += sums_in_turn(&work, 3 * sqrt((double)SILOS / (SILOS - colluding[c])));
+        for (uint32_t n = SILOS; n >= t; n--)
+            bad += spread(&work, 100 * n, &(struct shared){n, colluding[c], 4});
         work_end(&work);
     }
+    return bad;
+}
+
+/* As few as there may be, and so many that a party has its masks with some of them only, for which
+ * more ranks would take long. */
+static int of_few_and_many(struct gr_comm *comm) {
+    int bad = 0;
+    static const char many[] = "secure: {aggregation: true, threshold: 70, colluding: 20}\n";
+    const struct asked few = {GR_NOISE_SHARED, 3, "secure: {aggregation: true}\n", 0, 0, SIZE, 3},
+                       hundred = {GR_NOISE_SHARED, 3, many, 0, 0, SIZE, SILOS_MOST};
+    struct work work;
+    bad += work_begin(&work, comm, &few);
+    bad += spread(&work, 1, &(struct shared){3, 1, 8});
+    work_end(&work);
+    if (gr_comm_size(comm) > 2) return bad;
+    bad += work_begin(&work, comm, &hundred);
+    bad += spread(&work, 2, &(struct shared){70, 20, 1});
+    work_end(&work);
+    return bad;
+}
+
+/* A party without a silo in the round is lost: shares are greater, so it is another sum. */
+static int of_one_roster(struct gr_comm *comm) {
+    int bad = 0;
+    const struct asked asked = {GR_NOISE_SHARED, 3, "secure: {aggregation: true}\n", 0, 0, SIZE, 0};
+    const double eight = 9.0 * 8 / 7, seven = 9.0 * 7 / 6;
+    struct work work;
+    bad += work_begin(&work, comm, &asked);
+    bad += take_sum(&work, 1, SILOS - 2);
+    work.config->data.silos = SILOS - 1;
+    bad += take_sum(&work, 1, SILOS - 2);
+    bad += is_noise(work.mean, NULL, sqrt(seven));
+    bad += is_noise(work.mean, work.before, sqrt(seven + eight));
+    EXPECT_EQUAL(work.charged, 2);
+    work_end(&work);
     return bad;
 }
 
 /* Behind masks rank 0 adds all of it. */
 static int by_root_masked(struct gr_comm *comm) {
     int bad = 0;
-    const struct asked asked = {GR_NOISE_ROOT, 3, "secure: {aggregation: true}\n", 1, 0, SIZE};
+    const struct asked asked = {GR_NOISE_ROOT, 3, "secure: {aggregation: true}\n", 1, 0, SIZE, 0};
     struct work work;
     bad += work_begin(&work, comm, &asked);
     bad += sums_in_turn(&work, 3);
@@ -254,14 +364,14 @@ static int by_root_masked(struct gr_comm *comm) {
  * sum. */
 static int in_tallies(struct gr_comm *comm) {
     static const struct asked asked[] = {
-        {GR_NOISE_ROOT, 3, "", 1, 1e6, 8},
-        {GR_NOISE_SHARED, 3, "secure: {aggregation: true, threshold: 7, colluding: 5}\n", 0, 1e6,
-         8},
-        {GR_NOISE_ROOT, 3, "", 0, 0, 8}};
+        {GR_NOISE_ROOT, 3, "", 1, 1e6, 8, 0},
+        {GR_NOISE_SHARED, 3, "secure: {aggregation: true, threshold: 7, colluding: 5}\n", 0, 1e6, 8,
+         0},
+        {GR_NOISE_ROOT, 3, "", 0, 0, 8, 0}};
     static const uint32_t sums[] = {1000, 200, 100}; /* a masked one takes longer */
     int bad = 0;
     for (int c = 0; c < 3; c++) {
-        const double variance = asked[c].tally * asked[c].tally * (c == 1 ? SILOS / 2.0 : 1);
+        const double variance = asked[c].tally * asked[c].tally * (c == 1 ? SILOS / 3.0 : 1);
         double sum = 0, squares = 0;
         struct work work;
         bad += work_begin(&work, comm, &asked[c]);
@@ -284,7 +394,7 @@ static int not_charged(struct gr_comm *comm) {
     int bad = 0;
     static const char *const more[] = {"", "secure: {aggregation: true}\n"};
     for (int c = 0; c < 2; c++) {
-        const struct asked asked = {c ? GR_NOISE_SHARED : GR_NOISE_ROOT, 3, more[c], 0, 0, SIZE};
+        const struct asked asked = {c ? GR_NOISE_SHARED : GR_NOISE_ROOT, 3, more[c], 0, 0, SIZE, 0};
         struct work work;
         bad += work_begin(&work, comm, &asked);
         work.full = gr_comm_rank(comm) == gr_comm_size(comm) - 1;
@@ -299,7 +409,7 @@ static int not_charged(struct gr_comm *comm) {
  * sum that was not opened and the one that is taken in its place are one. */
 static int charged_before_its_seal(struct gr_comm *comm) {
     int bad = 0;
-    const struct asked asked = {GR_NOISE_SHARED, 3, "secure: {aggregation: true}\n", 0, 0, SIZE};
+    const struct asked asked = {GR_NOISE_SHARED, 3, "secure: {aggregation: true}\n", 0, 0, SIZE, 0};
     struct work work;
     bad += work_begin(&work, comm, &asked);
     EXPECT(bring(&work, 1, SILOS) == GR_OK);
@@ -319,7 +429,7 @@ static int without(struct gr_comm *comm) {
     int bad = 0;
     static const char *const more[] = {"", "secure: {aggregation: true}\n"};
     for (int c = 0; c < 2; c++) {
-        const struct asked asked = {GR_NOISE_ROOT, 0, more[c], 0, 0, SIZE};
+        const struct asked asked = {GR_NOISE_ROOT, 0, more[c], 0, 0, SIZE, 0};
         struct work work;
         bad += work_begin(&work, comm, &asked);
         bad += take_sum(&work, 1, SILOS);
@@ -336,7 +446,7 @@ static int without(struct gr_comm *comm) {
 static int too_coarse(struct gr_comm *comm) {
     int bad = 0;
     struct work work;
-    struct asked asked = {GR_NOISE_ROOT, 3, "", 0, 0, SIZE};
+    struct asked asked = {GR_NOISE_ROOT, 3, "", 0, 0, SIZE, 0};
     bad += work_begin(&work, comm, &asked);
     EXPECT(gr_door_check_noise(work.cohort.door, work.aggregator, SILOS, SIZE) == GR_OK);
     EXPECT_EQUAL(gr_door_check_noise(work.cohort.door, work.aggregator, SILOS, (size_t)1 << 50),
@@ -353,6 +463,8 @@ static int too_coarse(struct gr_comm *comm) {
 }
 
 PARALLEL_MAIN({"by rank 0", by_root}, {"in shares", in_shares},
+              {"in shares of few and many", of_few_and_many},
+              {"in shares of one roster", of_one_roster},
               {"charged before its seal", charged_before_its_seal},
               {"by rank 0, behind masks", by_root_masked}, {"in tallies", in_tallies},
               {"not charged", not_charged}, {"without noise", without}, {"too coarse", too_coarse})

@@ -81,6 +81,12 @@ check "silos" plan 0 $silo
 check "are told what it does" prints " 235 "
 check "and what is better" prints "row or person is the better unit"
 check "who sees what" prints "everybody but rank 0"
+# In shares of which those of all others suffice: 235 sqrt(8 / 7), and of five sqrt(8 / 5).
+shared="$silo --set privacy.noise=shared --set secure.aggregation=true"
+check "silos that share the noise" plan 0 $shared
+check "have little more of it" prints " 251 "
+check "but for those that may collude" plan 0 $shared --set secure.colluding=3
+check "have more" prints " 297 "
 # 1 / sqrt(1 / 4.2^2 - 1 / 6^2) = 5.8812, so 5.8812 / 8 sqrt(200,000) = 329.
 check "a clip norm that follows" plan 0 $silo --set "privacy.adaptive_clipping={quantile: 0.5, count_noise: 3}"
 check "leaves more noise to the sum" prints "in a sum 5.88118 times the"

@@ -20,11 +20,13 @@ on() {
     timeout 100 "$GRANARY" run -n "$1" "$2" --quiet --restarts 0 --run run "${@:3}" >run.log 2>&1 </dev/null ||
         { tail -n 5 run.log; return 1; }
 }
-# noise DEVIATION: the mean of each of the four rounds has noise of it, over the silos that took part.
+# noise DEVIATION [shared]: the mean of each of the four rounds has noise of it, over the silos that took part;
+# shared: of all but one of them.
 noise() {
     [ "$(wc -l <run/metrics.jsonl)" = 4 ] || { echo "  not four rounds"; return 1; }
-    sed 's/.*"participants":\([0-9]*\),.*"update_norm":\([^,]*\),.*/\1 \2/' run/metrics.jsonl | awk -v sigma="$1" '
-        { ratio = $2 * $1 / (sigma * sqrt(12604)); if (!(ratio > 0.96 && ratio < 1.04)) bad = bad " " ratio }
+    sed 's/.*"participants":\([0-9]*\),.*"update_norm":\([^,]*\),.*/\1 \2/' run/metrics.jsonl | awk -v sigma="$1" -v shared="${2:-}" '
+        { more = shared ? sqrt($1 / ($1 - 1)) : 1
+          ratio = $2 * $1 / (more * sigma * sqrt(12604)); if (!(ratio > 0.96 && ratio < 1.04)) bad = bad " " ratio }
         END { if (bad != "") { print "  noise / expected:" bad; exit 1 } }'
 }
 
@@ -50,16 +52,17 @@ check "rank 0 is lost, and the next in the recovery" on 4 root.yaml \
 check "rounds have noise of one rank" noise 5
 
 # ---- in shares ------------------------------------------------------------------------------------------
-# Of eight parties six are the threshold; each adds a sixth of the variance, or more where some collude.
+# Each of eight parties adds a seventh of the variance, for whoever knows its own share, or more where some
+# collude; those of seven that are left add a sixth.
 for ranks in 1 3 8; do
     check "in shares on $ranks ranks" on $ranks shared.yaml
-    check "there is more than enough by those above the threshold" noise "$(awk 'BEGIN {print 5 * sqrt(8 / 6)}')"
+    check "there is enough without any one's" noise 5 shared
 done
 check "of which three may collude" on 4 shared.yaml --set secure.colluding=3
-check "there is enough without theirs" noise "$(awk 'BEGIN {print 5 * sqrt(8 / 3)}')"
+check "there is enough without theirs" noise "$(awk 'BEGIN {print 5 * sqrt(8 / 5)}')"
 check "a party is lost" on 8 shared.yaml --set 'run.rounds=5' --set 'faults=[{kind: kill, silo: 5, round: 1, point: seal}]'
 sed -i 1d run/metrics.jsonl
-check "rounds have the noise of seven" noise "$(awk 'BEGIN {print 5 * sqrt(7 / 6)}')"
+check "rounds have the noise of seven" noise 5 shared
 
 check "batches of any size" on 3 root.yaml --set train.batch_size=1000 --set data.synthetic.minimum_rows=1500 --set data.synthetic.maximum_rows=1600
 check "have it as well" noise 5
@@ -92,9 +95,11 @@ check "the manifest tells of five" near "$(upper)" "$five"
 rm -rf own?
 check "a party is lost before its masked sum is sealed" on 8 shared.yaml --set "silos=[$folders]" --set "privacy.budget.epsilon=9" --set 'faults=[{kind: kill, silo: 5, round: 2, point: aggregate}]'
 check "which nobody has read" equal "$(grep -c '"participants":7' run/metrics.jsonl) $(entries 5) $(entries 7)" "3 1 4"
+check "and those who are left have greater shares" noise 5 shared
 for point in seal unmask unmasking; do
     rm -rf own?
     check "a party is lost before $point" on 8 shared.yaml --set "silos=[$folders]" --set "privacy.budget.epsilon=9" --set "faults=[{kind: kill, silo: 5, round: 2, point: $point}]"
+    check "and its share is in the noise" noise 5 shared
     check "and its update is opened without it, and charged" equal "$(grep -c '"participants":8' run/metrics.jsonl) $(entries 5) $(entries 7)" "2 2 4"
 done
 

@@ -98,13 +98,13 @@ rm -rf folder-?*
 check "a study of rows with shared noise" begin 3 "$(privacy 'noise: shared, noise_multiplier: 100, budget: {delta: 0.001}' | sed 's/noise_multiplier: 2, //')
 $secure"
 check "all take part" together
-check "the noise of all is in the sum once" noise "$(awk 'BEGIN { print 100 * 0.25 / 16 }')"
+check "the noise is in the sum once, without any one's share" noise "$(awk 'BEGIN { print 100 * 0.25 / 16 * sqrt(3 / 2) }')"
 check "each silo is charged" equal "$(all_entries)" "3 3 3 3"
 rm -rf folder-?*
 check "a study of silos" begin 3 "privacy: {unit: silo, adjacency: zero_out, noise: shared, clip_norm: 1, noise_multiplier: 50, budget: {delta: 0.01}}
 $secure"
 check "all take part" together
-check "the noise of all is in the sum once" noise 50
+check "the noise is in the sum once, without any one's share" noise "$(awk 'BEGIN { print 50 * sqrt(3 / 2) }')"
 check "each silo is charged" equal "$(all_entries)" "3 3 3 3"
 
 # ---- persons; a site and the coordinator are lost --------------------------------------------------------------
