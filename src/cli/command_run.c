@@ -158,27 +158,6 @@ out:
 }
 
 /*
- * Makes the folders above `path`, like mkdir -p. The path is cut at each slash in turn in a copy.
- */
-static gr_status make_folders_above(const char *path) {
-    gr_status status = GR_OK;
-    char *part = NULL;
-    GR_TRY(gr_text_format(&part, "%s", path));
-    for (char *at = part + 1; (at = strchr(at, '/')); *at++ = '/') {
-        *at = '\0';
-        if (mkdir(part, 0777) == 0 || errno == EEXIST) continue;
-        /* Where it is there all the same, e.g. a mount point, another error may have come first. */
-        const int error = errno;
-        if (access(part, F_OK) == 0) continue;
-        status = gr_fail(GR_ERROR_WRITE, "run directory %s: %s", part, strerror(error));
-        goto out;
-    }
-out:
-    gr_free(part);
-    return status;
-}
-
-/*
  * Makes the file for the status that rank 0 notes, beside the run directory, or in it where nothing
  * may be made beside it: where the directory is shared between hosts, so is the note. Ranks never
  * create it, so a rank that does not find it knows that its host does not see the folder.
@@ -241,7 +220,7 @@ static gr_status choose_path(struct run *run) {
         status = gr_fail(GR_ERROR_USAGE, "nothing to resume: %s: %s", run->path, strerror(errno));
         goto out;
     }
-    if (!run->resume) GR_TRY(make_folders_above(run->path));
+    if (!run->resume) GR_TRY(gr_make_folders_above(run->path));
     gr_marks_read(run->path, &marks);
     run->was_there = marks.holds_run;
     GR_TRY(make_note(run));

@@ -93,6 +93,13 @@ struct gr_end {
  */
 gr_status gr_watch(const struct gr_words *words, const struct gr_watch *watch,
                    struct gr_end *end) GR_CHECKED;
+/* Several beside each other: starts words as gr_watch does, what they print goes to a file; -1: it
+ * could not. The caller waits for it by waitpid. */
+pid_t gr_watch_start(const struct gr_words *words, int output);
+/* The number of the next signal within `seconds`; 0: none came. SIGCHLD is one. */
+int gr_watch_signal(double seconds);
+/* Ends whatever is left of children and orphans. */
+void gr_watch_sweep(void);
 /* Waits; true when a signal asked for the end meanwhile. */
 bool gr_watch_pause(double seconds);
 /* Runs words silently for at most `seconds`; what they print goes to out (size bytes, may be 0).

@@ -116,10 +116,10 @@ static int next_signal(double seconds) {
 /*
  * Between fork and exec only async-signal-safe functions are called, for there is a second thread.
  * If the parent dies, the launcher gets SIGTERM (PDEATHSIG); a parent that died before prctl is
- * noticed by getppid. setpgid is called on both sides, as either may run first. output -1: standard
- * output and error stay.
+ * noticed by getppid. setpgid is called on both sides, as either may run first. output, errors -1:
+ * standard output, or error, stays.
  */
-static pid_t start(const struct gr_words *words, int output) {
+static pid_t start(const struct gr_words *words, int output, int errors) {
     pid_t parent = getpid(), pid = fork();
     if (pid != 0) {
         if (pid > 0) setpgid(pid, pid);
@@ -132,10 +132,8 @@ static pid_t start(const struct gr_words *words, int output) {
     if (getppid() != parent) _exit(127);
     int null = open("/dev/null", O_RDWR);
     if (null >= 0) dup2(null, STDIN_FILENO);
-    if (output >= 0) {
-        dup2(output, STDOUT_FILENO);
-        dup2(null, STDERR_FILENO);
-    }
+    if (output >= 0) dup2(output, STDOUT_FILENO);
+    if (errors >= 0) dup2(errors, STDERR_FILENO);
     if (null > STDERR_FILENO) close(null);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -160,6 +158,14 @@ static pid_t parent_of(const char *pid) {
     return behind && sscanf(behind + 1, " %c %d", &state, &parent) == 2 ? parent : -1;
 }
 
+pid_t gr_watch_start(const struct gr_words *words, int output) {
+    return start(words, output, output);
+}
+
+int gr_watch_signal(double seconds) {
+    return next_signal(seconds);
+}
+
 /* Goes through /proc: children by adoption are not known otherwise. */
 static void kill_children(void) {
     struct dirent *entry;
@@ -175,7 +181,7 @@ static void kill_children(void) {
  * Ends whatever is left. Children of a killed process become children of this one, so that the loop
  * goes on until waitpid says that there is none (ECHILD).
  */
-static void sweep(void) {
+void gr_watch_sweep(void) {
     int status;
     for (pid_t pid = 0; pid >= 0 || errno == EINTR;) {
         pid = waitpid(-1, &status, WNOHANG);
@@ -218,7 +224,7 @@ gr_status gr_watch(const struct gr_words *words, const struct gr_watch *watch, s
     double asked_at = 0, repeat = 0;
     int number = 0;
     *end = (struct gr_end){0};
-    pid_t pid = start(words, -1);
+    pid_t pid = start(words, -1, -1);
     if (pid < 0) return gr_fail(GR_ERROR_INTERNAL, "no process: %s", strerror(errno));
     while (!has_ended(pid, &end->wait_status)) {
         double now = gr_clock_seconds();
@@ -247,7 +253,7 @@ gr_status gr_watch(const struct gr_words *words, const struct gr_watch *watch, s
         }
         number = next_signal(tick_s);
     }
-    sweep();
+    gr_watch_sweep();
     return GR_OK;
 }
 
@@ -269,7 +275,9 @@ bool gr_watch_quick(const struct gr_words *words, double seconds, char *out, siz
     int wait_status = -1, ends[2];
     if (size > 0) out[0] = '\0';
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return false;
-    pid_t pid = start(words, ends[1]);
+    const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    pid_t pid = start(words, ends[1], null);
+    if (null >= 0) close(null);
     close(ends[1]);
     while (pid > 0 && !has_ended(pid, &wait_status)) {
         if (gr_clock_seconds() > limit) {
@@ -285,6 +293,6 @@ bool gr_watch_quick(const struct gr_words *words, double seconds, char *out, siz
     ssize_t n = size > 0 ? read(ends[0], out, size - 1) : 0;
     if (size > 0) out[n > 0 ? n : 0] = '\0';
     close(ends[0]);
-    sweep();
+    gr_watch_sweep();
     return pid > 0 && wait_status == 0;
 }
