@@ -28,23 +28,35 @@ hosts_options() {
         }') >"$RUN.hosts" && echo "--hostfile $RUN.hosts"
 }
 
-# run_granary WORDS...: granary run in $RUN, resumed when there is a run already. Ends the script.
-run_granary() {
-    local resume= warned= ended= code job
-    [ ! -e "$RUN/manifest.json" ] || resume=--resume
-    mkdir -p "$(dirname "$RUN")"
-    # shellcheck disable=SC2046
-    "$GRANARY" run -n "$SLURM_NTASKS" --run "$RUN" --grace "$GRACE_S" $(hosts_options) $resume "$@" &
-    job=$!
+# see_to_it: waits for the granary in the background, hands warnings on to it, and puts the job back into
+# the queue if it stopped resumably. Ends the script.
+see_to_it() {
+    local warned= ended= code job=$!
     trap 'warned=1; kill -USR1 $job 2>/dev/null' USR1
     trap 'warned=1 ended=1; kill -USR1 $job 2>/dev/null' TERM
     # A trap ends the wait; what was started may take its time.
     while warned=; wait "$job"; code=$?; [ -n "$warned" ]; do :; done
     trap '' USR1 TERM
-    rm -f "$RUN.hosts"
+    [ -z "${RUN:-}" ] || rm -f "$RUN.hosts"
     if [ $code = 75 ] && [ -z "$ended" ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "$REQUEUES_MAX" ]; then
         echo "job $SLURM_JOB_ID: stopped, to be resumed; back into the queue" >&2
         scontrol requeue "$SLURM_JOB_ID"
     fi
     exit $code
+}
+
+# run_granary WORDS...: granary run in $RUN, resumed when there is a run already.
+run_granary() {
+    local resume=
+    [ ! -e "$RUN/manifest.json" ] || resume=--resume
+    mkdir -p "$(dirname "$RUN")"
+    # shellcheck disable=SC2046
+    "$GRANARY" run -n "$SLURM_NTASKS" --run "$RUN" --grace "$GRACE_S" $(hosts_options) $resume "$@" &
+    see_to_it
+}
+
+# run_sweep FOLDER: works on the runs of a plan until nothing is left that no other task has.
+run_sweep() {
+    "$GRANARY" sweep --run "$1" -n "$SLURM_NTASKS" --grace "$GRACE_S" --no-wait &
+    see_to_it
 }

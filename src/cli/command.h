@@ -106,6 +106,9 @@ struct gr_command {
 extern const struct gr_command gr_commands[];
 extern const size_t gr_commands_n;
 
+/* Options of commands with many, beside the command. */
+extern const struct gr_option gr_sweep_options[];
+
 /* NULL: there is none of this name. */
 const struct gr_command *gr_command_find(const char *name);
 /* Usage, options and notes, as `granary help COMMAND` shows them below the summary. */
@@ -144,6 +147,7 @@ gr_status gr_command_privacy(struct gr_invocation *invocation);
 gr_status gr_command_gate(struct gr_invocation *invocation);
 gr_status gr_command_watch(struct gr_invocation *invocation);
 gr_status gr_command_explain(struct gr_invocation *invocation);
+gr_status gr_command_sweep(struct gr_invocation *invocation);
 
 /*
  * The key of the next option, out of the command's row of the table, with its value in optarg; -1:
@@ -194,6 +198,13 @@ gr_status gr_validate_study(const char *path) GR_CHECKED;
 gr_status gr_validate_site(const char *path) GR_CHECKED;
 /* The releases of a config and its policy, as `granary releases` prints them. */
 void gr_print_releases(const struct gr_config *config);
+
+/* ---- folders.c ------------------------------------------------------------------------------- */
+
+/* Where there is none. Errors: GR_ERROR_WRITE. */
+gr_status gr_make_folder(const char *path) GR_CHECKED;
+/* The folders above a path, like mkdir -p. Errors: GR_ERROR_WRITE. */
+gr_status gr_make_folders_above(const char *path) GR_CHECKED;
 
 /* The path of this program, to be started again. */
 gr_status gr_own_program(char out[PATH_MAX]) GR_CHECKED;

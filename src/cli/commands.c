@@ -383,6 +383,26 @@ const struct gr_command gr_commands[] = {
               "once. GRANARY_MPIRUN names another mpirun.\n"
               "\n"
               "example: granary run -n 8 configs/fashion-mnist.yaml --run runs/mine\n"},
+    {.name = "sweep",
+     .run = gr_command_sweep,
+     .flags = GR_COMMAND_LONG,
+     .summary = "train a config with many settings and seeds",
+     .usage =
+         "usage: granary sweep CONFIG [--over KEY=V,V,...]... [--random N] [--from FILE]\n"
+         "                     [--seeds N] [--halving ETA] [--metric NAME] [--set S.K=V]...\n"
+         "                     [--run FOLDER] [--jobs N] [-n RANKS] [--grace SECONDS] [--retry]\n"
+         "                     [--plan] [--no-wait] [--quiet]\n"
+         "       granary sweep --run FOLDER [--jobs N] [-n RANKS] [--grace SECONDS] [--retry]\n"
+         "                     [--no-wait] [--quiet]\n",
+     .options = gr_sweep_options,
+     .notes =
+         "FOLDER holds the plan, a run directory for each run, sweep.csv, and optuna.jsonl for\n"
+         "Optuna. Stopped or killed, the same command goes on; several may share FOLDER. What is\n"
+         "done is not done again. A run that fails does not stop the others, and its code is that\n"
+         "of the sweep. `granary help sweeps` tells more.\n"
+         "\n"
+         "example: granary sweep configs/synthetic.yaml --seeds 5 \\\n"
+         "             --over train.learning_rate=0.01,0.1 --over strategy.name=fedavg,fedadam\n"},
     {.name = "coordinate",
      .run = gr_command_coordinate,
      .flags = GR_COMMAND_MPI | GR_COMMAND_LONG,
