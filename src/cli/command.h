@@ -148,6 +148,7 @@ gr_status gr_command_gate(struct gr_invocation *invocation);
 gr_status gr_command_watch(struct gr_invocation *invocation);
 gr_status gr_command_explain(struct gr_invocation *invocation);
 gr_status gr_command_sweep(struct gr_invocation *invocation);
+gr_status gr_command_reproduce(struct gr_invocation *invocation);
 
 /*
  * The key of the next option, out of the command's row of the table, with its value in optarg; -1:

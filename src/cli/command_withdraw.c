@@ -12,12 +12,12 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+#include "cli/train_again.h"
 
 struct withdraw_words {
     const char *run_path, *silo, *output, *study, *key, *ranks;
@@ -249,45 +249,12 @@ static bool has_finished(const struct withdrawing *w, struct gr_run_facts *facts
     return gr_run_facts_read(w->new_run, facts) == GR_OK && strcmp(facts->outcome, "finished") == 0;
 }
 
-/* `granary run -n RANKS`, or without ranks `granary train`. */
-static void become_training(const struct withdrawing *w, bool resume) {
-    static char run[] = "run", train[] = "train", n_ranks[] = "-n", to[] = "--run",
-                again[] = "--resume";
-    char program[PATH_MAX], ranks[16] = "", *words[9];
-    size_t n = 0;
-    if (gr_own_program(program) != GR_OK) _exit((int)GR_ERROR_INTERNAL);
-    words[n++] = program;
-    words[n++] = w->words->ranks ? run : train;
-    if (w->words->ranks) {
-        snprintf(ranks, sizeof ranks, "%s", w->words->ranks);
-        words[n++] = n_ranks;
-        words[n++] = ranks;
-    }
-    words[n++] = w->file;
-    words[n++] = to;
-    words[n++] = w->new_run;
-    if (resume) words[n++] = again;
-    words[n] = NULL;
-    execv(program, words);
-    _exit((int)GR_ERROR_INTERNAL);
-}
-
-/* A process of its own, which ends with the codes of `granary train` and gets the terminal's
- * signals itself. */
 static gr_status train_anew(const struct withdrawing *w) {
-    struct gr_run_facts facts;
-    const bool resume = gr_run_facts_read(w->new_run, &facts) == GR_OK;
-    int how = 0;
-    fflush(NULL);
-    const pid_t child = fork();
-    if (child < 0) return gr_fail(GR_ERROR_INTERNAL, "fork: %s", strerror(errno));
-    if (child == 0) become_training(w, resume);
-    signal(SIGINT, SIG_IGN);
-    while (waitpid(child, &how, 0) < 0 && errno == EINTR)
-        ;
-    signal(SIGINT, SIG_DFL);
-    if (WIFEXITED(how) && WEXITSTATUS(how) == 0) return GR_OK;
-    return gr_fail(WIFEXITED(how) ? (gr_status)WEXITSTATUS(how) : GR_STOPPED,
+    const struct gr_training_again training = {
+        .config = w->file, .run_path = w->new_run, .ranks = w->words->ranks};
+    gr_status code, status = gr_train_again(&training, &code);
+    if (status != GR_OK || code == GR_OK) return status;
+    return gr_fail(code,
                    "%s: the training without %s has not finished, and %s is as it was; the same "
                    "command goes on",
                    w->new_run, w->words->silo, w->words->run_path);

@@ -250,6 +250,16 @@ static const struct gr_option gate_options[] = {
     {.name = "json", .key = 'j', .help = "for a program: found, limit, and why it is not known"},
     END};
 
+static const struct gr_option reproduce_options[] = {
+    {.name = "ranks",
+     .key = 'n',
+     .letter = true,
+     .value = "RANKS",
+     .help = "trains under the launcher; default: one process"},
+    OUTPUT("FOLDER", GR_VALUE_FOLDER, "of the run that is made; default RUN-again"),
+    {.name = "json", .key = 'j', .help = "for a program"},
+    END};
+
 static const struct gr_option explain_options[] = {
     {.name = "json", .key = 'j', .help = "for a program"},
     {.name = "all",
@@ -511,6 +521,20 @@ const struct gr_command gr_commands[] = {
          "not known is not. `granary help gates` tells what can be asked.\n"
          "\n"
          "example: granary gate runs/heart --gates release.yaml --junit gates.xml\n"},
+    {.name = "reproduce",
+     .run = gr_command_reproduce,
+     .summary = "make a run again, and hold the models against each other",
+     .usage = "usage: granary reproduce RUN [-n RANKS] [-o FOLDER] [--json]\n",
+     .options = reproduce_options,
+     .notes =
+         "Trains by the resolved config of a run that has finished, in a folder of its own, with\n"
+         "the silos that took part then. Ends with 0 if the model is the same to the last bit and\n"
+         "with 1 if not: then with the first round and tensor that differ, and with what is not "
+         "as\n"
+         "it was of data and software. It is to be started where the run was started. A call that\n"
+         "was stopped is gone on with by the same call. `granary help evidence`.\n"
+         "\n"
+         "example: granary reproduce runs/heart -n 2\n"},
     {.name = "explain",
      .run = gr_command_explain,
      .summary = "say why a run stands as it does, and what to do",

@@ -35,6 +35,8 @@ check "the plan has what was spent" exits 0 "$GRANARY" privacy plan run.yaml
 check "by each ledger" bash -c '[ $(grep -c "^spent  *epsilon [0-9.]* by the ledger in own[123]; [0-9] of 3 rounds fit behind it" "$0") = 3 ]' "$OUT"
 check "each round is in each ledger" equal "$(entries own1) $(entries own2) $(entries own3)" "3 3 3"
 check "for the silo's eyes only" equal "$(stat -c %a own1) $(stat -c %a own1/privacy-ledger)" "700 600"
+check "it cannot be reproduced" exits 78 "$GRANARY" reproduce first
+check "for its noise is nobody's" says "secrets that nobody has"
 check "another run is another model" exits 0 on_ranks 2 train run.yaml --run second --quiet
 check "for its noise is another" differ "$(digest first)" "$(digest second)"
 check "it knows what was spent" awk -v a="$(field first epsilon_upper)" -v b="$(field second epsilon_before)" -v t="$(field second epsilon_total)" 'BEGIN { exit !(b - a < 1e-3 && a - b < 1e-3 && t > b) }'
