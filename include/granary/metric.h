@@ -101,6 +101,15 @@ int64_t gr_accumulator_rows(const struct gr_accumulator *accumulator);
  */
 void gr_accumulator_set_exponent(struct gr_accumulator *accumulator, int exponent);
 
+struct gr_recalibration; /* of postprocessing.h */
+/*
+ * Not collective. Rows of classes that are added from now on are counted with calibrated
+ * probabilities. recalibration: borrowed, as long as rows are added; NULL: as they are. Errors:
+ * GR_ERROR_INTERNAL.
+ */
+gr_status gr_accumulator_recalibrate(struct gr_accumulator *accumulator,
+                                     const struct gr_recalibration *recalibration) GR_CHECKED;
+
 /* Not collective. Adds the rows of another accumulator of as many classes, which counts what this
  * one does. */
 gr_status gr_accumulator_add(struct gr_accumulator *accumulator,

@@ -147,6 +147,7 @@ void gr_accumulator_free(struct gr_accumulator *t) {
     gr_free(t->rows);
     gr_free(t->kept);
     gr_free(t->score_bins);
+    gr_free(t->recalibrated);
     gr_free(t->exponentials);
     gr_free(t->sums);
     gr_free(t);
@@ -193,6 +194,15 @@ size_t gr_accumulator_classes(const struct gr_accumulator *t) {
 
 int64_t gr_accumulator_rows(const struct gr_accumulator *t) {
     return t->sums[GR_ROWS];
+}
+
+gr_status gr_accumulator_recalibrate(struct gr_accumulator *t,
+                                     const struct gr_recalibration *recalibration) {
+    gr_status status = GR_OK;
+    if (recalibration && !t->recalibrated)
+        status = gr_allocate(t->classes, sizeof *t->recalibrated, "a row", &t->recalibrated);
+    if (status == GR_OK) t->recalibration = recalibration;
+    return status;
 }
 
 void gr_accumulator_set_exponent(struct gr_accumulator *t, int exponent) {

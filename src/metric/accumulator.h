@@ -83,7 +83,9 @@ struct gr_accumulator {
     bool keeps_rows;          /* of other than two classes: */
     struct gr_kept_row *rows; /* owned */
     size_t n_rows, rows_room;
-    double *exponentials;            /* classes; owned */
+    double *exponentials;                         /* classes; owned */
+    const struct gr_recalibration *recalibration; /* of rows that are added; borrowed; NULL: none */
+    float *recalibrated;                          /* logits of a row; owned; NULL: none */
     struct gr_score_bin *score_bins; /* room for all bins; owned; NULL but for two classes */
     struct gr_calibration calibration;
     /* gr_accumulator_disclose: of each cell of the confusion matrix, then of each bin of the

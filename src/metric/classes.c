@@ -6,6 +6,7 @@
  */
 #include "metric/accumulator.h"
 
+#include <granary/postprocessing.h>
 #include <math.h>
 
 /* The softmax of a row, as it is used here. */
@@ -134,19 +135,25 @@ static gr_status not_finite(const struct gr_accumulator *t) {
                    (long long)t->sums[GR_ROWS]);
 }
 
+/* The logits that count: as they are, or calibrated, in room of the accumulator. */
+static const float *logits_of(struct gr_accumulator *t, const float *z) {
+    if (!t->recalibration) return z;
+    gr_recalibrate(t->recalibration, z, t->classes, t->recalibrated);
+    return t->recalibrated;
+}
+
 gr_status gr_accumulator_add_classes(struct gr_accumulator *t, const float *logits,
                                      const int32_t *labels, const float *weights, size_t n) {
     gr_status status = GR_OK;
     struct gr_kept_row kept;
     for (size_t i = 0; i < n; i++) {
-        if (!add_row(t, logits + i * t->classes, (size_t)labels[i], gr_weight_units(weights, i),
-                     &kept))
-            return not_finite(t);
+        const float *z = logits_of(t, logits + i * t->classes);
+        const int64_t units = gr_weight_units(weights, i);
+        if (!add_row(t, z, (size_t)labels[i], units, &kept)) return not_finite(t);
         GR_TRY(gr_accumulator_keep_row(t, kept));
+        if (t->bounds && !t->without_auc)
+            GR_TRY(gr_accumulator_keep(t, (double)z[1] - (double)z[0], labels[i] == 1, units));
     }
-    for (size_t i = 0; i < n && t->bounds && !t->without_auc; i++)
-        GR_TRY(gr_accumulator_keep(t, (double)logits[2 * i + 1] - (double)logits[2 * i],
-                                   labels[i] == 1, gr_weight_units(weights, i)));
 out:
     return status;
 }
