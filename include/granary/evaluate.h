@@ -12,6 +12,7 @@
 #include <granary/data.h>
 #include <granary/metric.h>
 #include <granary/model.h>
+#include <granary/postprocessing.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -139,10 +140,27 @@ struct gr_evaluation {
     size_t n_points;                            /* 0: none were asked for */
     const struct gr_bootstrap_told *bootstrap;  /* NULL: none was asked for */
     const char *const *class_names;             /* of each class; NULL: they have none; borrowed */
+    const char *postprocessing; /* of the model's outputs: a JSON object; NULL: none; borrowed */
     const char *findings; /* a JSON list of what was found in the columns; NULL: none; borrowed */
     bool weighted;        /* of a table whose rows have weights, of which */
     size_t lost_weights;  /* so many are too small beside the largest, and taken as 0 */
 };
+/* What evaluation.json tells of a recalibration. */
+struct gr_recalibration_told {
+    enum gr_recalibration_method method;
+    const struct gr_recalibration *found; /* NULL: nothing; borrowed, as all that follows */
+    const char *why; /* nothing was found, or is told of test rows; NULL: for no reason */
+    const struct gr_accumulator *before, *after; /* of test rows; before NULL: not told */
+};
+/*
+ * Not collective. {"recalibration": {"method", "found_on", then "why", or of what was found
+ * "slope", "intercept", "temperature", or "steps" (a list of "from", a probability of the model,
+ * and "rate"), and "test": {"before", "after"} (metrics, each as in "metrics") or "why"}}. Caller
+ * releases with gr_free.
+ */
+gr_status gr_recalibration_told_to_json(const struct gr_recalibration_told *told,
+                                        char **out) GR_CHECKED;
+
 /*
  * Not collective. A JSON object: "round" (of a run), "rows_of", "rows", "why" (there are none),
  * "metrics" (each
@@ -152,7 +170,8 @@ struct gr_evaluation {
  * AUC, "net_benefit" (a list of "threshold", "model", "all"), where some are asked for
  * "operating_points" ("chosen_on", "points"), where it is asked for "bootstrap" ("replicates",
  * "unit", "silos" where these were drawn, "level", "method", and "metrics", each "lower", "upper",
- * "mean", "standard_deviation" and, where there are any, "left_out", or "why"), "findings",
+ * "mean", "standard_deviation" and, where there are any, "left_out", or "why"),
+ * "postprocessing", "findings",
  * "lost_weights" (of a table with weights),
  * "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy", and "metrics" and "bootstrap"
  * again where they are told). Caller releases with gr_free.

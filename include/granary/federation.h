@@ -302,10 +302,11 @@ struct gr_scored {
     size_t n_rows;
     bool weighted;         /* evaluated: counts are of weights, of which */
     size_t lost_weights;   /* so many are too small beside the largest, and taken as 0 */
-    struct gr_score score; /* evaluated */
-    struct gr_accumulator *accumulator; /* evaluated; owned */
-    struct gr_columns *columns;         /* the model's; owned; NULL: it knows none */
-    struct gr_found *found;             /* of each of them; owned; NULL: nobody has looked */
+    struct gr_score score; /* evaluated, by outputs as they are */
+    enum gr_recalibration_method recalibration; /* of the probabilities that are counted below */
+    struct gr_accumulator *accumulator;         /* evaluated; owned */
+    struct gr_columns *columns;                 /* the model's; owned; NULL: it knows none */
+    struct gr_found *found; /* of each of them; owned; NULL: nobody has looked */
 };
 /* Not collective. */
 void gr_scored_release(struct gr_scored *scored);

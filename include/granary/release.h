@@ -57,7 +57,8 @@ enum gr_release {
     GR_RELEASE_MONITORING = 49,
     GR_RELEASE_NOISED_STATISTICS = 50,
     GR_RELEASE_BOOTSTRAP = 51,
-    GR_RELEASES_MAX = 52
+    GR_RELEASE_RECALIBRATION = 54,
+    GR_RELEASES_MAX = 55
 };
 
 enum gr_release_when {
@@ -66,7 +67,8 @@ enum gr_release_when {
     GR_RELEASE_EACH_SCORING,  /* every evaluate.every rounds, and after the last */
     GR_RELEASE_AT_CHECKPOINT, /* every checkpoint.every rounds, and after the last */
     GR_RELEASE_WHEN_IT_COMES, /* where something is wrong */
-    GR_RELEASE_WHEN_ALL_MEET  /* the jobs of a study: at the start, and when a party comes back */
+    GR_RELEASE_WHEN_ALL_MEET, /* the jobs of a study: at the start, and when a party comes back */
+    GR_RELEASE_AT_THE_END     /* once, after the last round */
 };
 
 /* What becomes of a release under secure sums. */
@@ -151,7 +153,7 @@ gr_status gr_door_join(struct gr_door *door, const struct gr_door_party *party) 
 /* Not collective. The run of a study, which the ids of its secure sums are then of. */
 void gr_door_name_run(struct gr_door *door, const char *run_id);
 /* Works that are done again as a whole after a loss. */
-enum gr_door_work { GR_WORK_START, GR_WORK_ROUND, GR_WORK_OUTCOME };
+enum gr_door_work { GR_WORK_START, GR_WORK_ROUND, GR_WORK_OUTCOME, GR_WORK_POSTPROCESSING };
 /* Not collective. Such a work begins, or begins again: a masked sum of it is taken once. number: of
  * works of this kind, the same on all ranks. */
 void gr_door_begin(struct gr_door *door, enum gr_door_work work, uint32_t number);

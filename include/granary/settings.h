@@ -30,6 +30,7 @@
 
 #include <granary/base.h>
 #include <granary/metric.h>
+#include <granary/postprocessing.h>
 #include <granary/slices.h>
 #include <granary/strategy.h>
 
@@ -707,7 +708,10 @@ struct gr_bootstrap_config {
     X##_YES_NO(in, per_silo, "false", CHANGEABLE)                                                  \
     /* The fewest validation rows of a silo for that, and the fewest rows of a slice. */           \
     X##_WHOLE(in, minimum_rows, "10", CHANGEABLE, 1, UINT32_MAX)                                   \
-    X##_SECTION(in, bootstrap, gr_bootstrap_config, GR_BOOTSTRAP_KEYS)
+    X##_SECTION(in, bootstrap, gr_bootstrap_config, GR_BOOTSTRAP_KEYS)                             \
+    /* Of the model that is kept: how its probabilities are calibrated, by validation rows. */     \
+    X##_ONE_OF(in, recalibration, gr_recalibration_method, GR_RECALIBRATION_WORDS, "none",         \
+               CHANGEABLE)
 struct gr_evaluate_config {
     GR_EVALUATE_KEYS(GR_MEMBER, )
 };
@@ -934,6 +938,8 @@ enum gr_fault_kind { GR_FAULT_KIND_WORDS(GR_VALUE) };
     WORD(GR_POINT_LOSSES, "losses")                                                                \
     /* The sums of the evaluation are there, before they are agreed on. */                         \
     WORD(GR_POINT_SCORE, "score")                                                                  \
+    /* Of the last round: what is made of outputs is fitted, before it is told. */                 \
+    WORD(GR_POINT_POSTPROCESS, "postprocess")                                                      \
     /* Before the round's line is written. */                                                      \
     WORD(GR_POINT_RECORD, "record")                                                                \
     /* Before a checkpoint is written; corrupt: after it. */                                       \

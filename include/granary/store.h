@@ -54,8 +54,9 @@ struct gr_state {
     uint32_t *silo_rounds; /* rounds each silo took part in, by silo id */
     int64_t *class_counts; /* n_class_counts; of checkpoints only */
     size_t n_class_counts;
-    const char *architecture;  /* JSON of gr_model_describe */
-    const char *preprocessing; /* gr_fit_to_yaml's; NULL: none */
+    const char *architecture;   /* JSON of gr_model_describe */
+    const char *preprocessing;  /* gr_fit_to_yaml's; NULL: none */
+    const char *postprocessing; /* gr_postprocessing_to_json's; of models only; NULL: none */
     unsigned char
         config_digest[GR_DIGEST_BYTES]; /* the digest of the config and data that it belongs to */
     const char *run_id;                 /* of checkpoints only; NULL: not known */
@@ -101,11 +102,12 @@ gr_status gr_checkpoint_choose_io(struct gr_comm *comm, const char *dir,
  * /global/server/<name>/<tensor>, /silos/rounds (uint32; of a checkpoint), /global/class_counts
  * (int64, where classes weigh differently), /global/digests (one BLAKE2b-256 for each slab of at
  * most 4 MiB, independent of the number of ranks), /preprocessing (uint8, the text of a gr_fit;
- * absent where rows go into the model as they are), attributes at /: "format" "granary-checkpoint",
- * "version", "round", "architecture" (of over 60,000 bytes: a dataset, as /preprocessing),
- * "config_digest", "run_id", and of struct gr_evidence "events", "events_head", "metrics",
- * "metrics_head", "manifest_digest", "stretches"; at /global/server, with a vector "best":
- * "best_round", "best_value".
+ * absent where rows go into the model as they are), /postprocessing (uint8, the text of a
+ * gr_postprocessing; absent where outputs are taken as they are), attributes at /: "format"
+ * "granary-checkpoint", "version" (1; with /postprocessing 2), "round", "architecture" (of over
+ * 60,000 bytes: a dataset, as /preprocessing), "config_digest", "run_id", and of struct gr_evidence
+ * "events", "events_head", "metrics", "metrics_head", "manifest_digest", "stretches"; at
+ * /global/server, with a vector "best": "best_round", "best_value".
  */
 gr_status gr_checkpoint_write(struct gr_comm *comm, const char *dir, const struct gr_state *state,
                               uint32_t keep, uint32_t attempt,
@@ -156,8 +158,9 @@ gr_status gr_model_file_write(const char *path, const struct gr_state *state) GR
 struct gr_model_file {
     uint32_t round;
     char format[32];
-    char *architecture;  /* owned */
-    char *preprocessing; /* text of a gr_fit, not yet parsed; owned; NULL: none */
+    char *architecture;   /* owned */
+    char *preprocessing;  /* text of a gr_fit, not yet parsed; owned; NULL: none */
+    char *postprocessing; /* text of a gr_postprocessing, likewise */
     char config_digest[GR_DIGEST_HEX];
     struct gr_layout layout; /* owned */
     float *parameters;       /* owned */
@@ -478,11 +481,12 @@ struct gr_manifest {
     const char *ended_utc; /* NULL while running */
     const char *outcome;   /* "running", "finished", "stopped", "failed" */
     uint32_t rounds_done;
-    const char *model_digest;  /* hex, NULL until known */
-    const char *initial;       /* model.initial_digest; NULL: none */
-    const int32_t *host_of;    /* rank of each silo; n_silos */
-    const char *checkpoint_io; /* "independent" or "collective" */
-    const char *detection;     /* how lost ranks are found, e.g. "process table, ulfm, deadlines" */
+    const char *model_digest;   /* hex, NULL until known */
+    const char *postprocessing; /* as in the model, whose digest is of parameters; NULL: none */
+    const char *initial;        /* model.initial_digest; NULL: none */
+    const int32_t *host_of;     /* rank of each silo; n_silos */
+    const char *checkpoint_io;  /* "independent" or "collective" */
+    const char *detection; /* how lost ranks are found, e.g. "process table, ulfm, deadlines" */
     const struct gr_comm_texts *software; /* gr_versions_text of the ranks; NULL: not known */
     const char *job;                      /* id of the batch job, NULL: none */
     const char *run_id;

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 /* The text as it stands in the file, line by line; quoted, as a file may come from anywhere. */
-static void show_preprocessing(const char *text) {
+static void show_text(const char *name, const char *text) {
     if (!text) return;
-    printf("  preprocessing\n");
+    printf("  %s\n", name);
     for (const char *line = text; *line;) {
         const size_t n = strcspn(line, "\n");
         char quoted[4096];
@@ -39,7 +39,8 @@ static void show_model(const char *path, const struct gr_model_file *file, const
             printf("%s%zu", d ? " x " : " ", tensor->shape[d]);
         printf("\n");
     }
-    show_preprocessing(file->preprocessing);
+    show_text("preprocessing", file->preprocessing);
+    show_text("postprocessing", file->postprocessing);
     printf("  server state  %zu vectors\n", file->n_server);
     if (file->n_silos > 0) printf("  silos         %u\n", file->n_silos);
     printf("  config, data  %s\n", file->config_digest);

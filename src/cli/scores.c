@@ -199,14 +199,28 @@ static void print_interval(const struct gr_scored *s) {
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
+static void print_head(const struct gr_scored *s) {
+    const struct gr_accumulator *a = s->accumulator;
+    const bool recalibrated = s->recalibration != GR_RECALIBRATION_NONE;
+    double loss = gr_score_loss(&s->score), accuracy = gr_score_accuracy(&s->score);
+    if (recalibrated) {
+        loss = gr_accumulator_metric(a, gr_metric_find("log_loss")).value;
+        accuracy = gr_accumulator_metric(a, gr_metric_find("accuracy")).value;
+    }
+    printf("rows %lld  loss %.6f", (long long)s->score.examples, loss);
+    if (gr_accumulator_classes(a) > 0) printf("  accuracy %.4f", accuracy);
+    printf("\n");
+    if (recalibrated)
+        printf("probabilities are recalibrated, as the model says: %s\n",
+               gr_recalibration_text(s->recalibration));
+}
+
 /*
  * A value with bounds is known only as far as its bins are narrow; the range is printed beside it.
  */
 gr_status gr_print_scores(const struct gr_scored *s) {
     const size_t classes = gr_accumulator_classes(s->accumulator);
-    printf("rows %lld  loss %.6f", (long long)s->score.examples, gr_score_loss(&s->score));
-    if (classes > 0) printf("  accuracy %.4f", gr_score_accuracy(&s->score));
-    printf("\n");
+    print_head(s);
     if (classes > 0) print_largest(s);
     for (unsigned m = 0; m < gr_metric_count; m++) {
         const char *name = gr_metric_rows[m].name;

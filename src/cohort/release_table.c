@@ -82,6 +82,10 @@ static bool scores_rows(const struct gr_config *c) {
            (holds_rows_out(c) || test->file[0] || test->features[0] || test->labels[0]);
 }
 
+static bool recalibrates(const struct gr_config *c) {
+    return scores_rows(c) && c->evaluate.recalibration != GR_RECALIBRATION_NONE;
+}
+
 /* The AUC is of two classes. */
 static bool bins_scores(const struct gr_config *c) {
     return scores_rows(c) && !gr_predicts_number(&c->model);
@@ -341,6 +345,16 @@ static const struct gr_release_row rows[] = {
      "replicates of its rows tell no more than counts of them; intervals go by the steps and "
      "digits of their metrics; silos are not drawn where they have tables of their own",
      resamples, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
+    {GR_RELEASE_RECALIBRATION, "recalibration",
+     "of the validation rows the sums of the fit of evaluate.recalibration: the loss and its "
+     "derivatives, a few times, or rows of each class in bins of their scores",
+     "sums of counts and of 192-bit numbers",
+     "all ranks; model.h5 and evaluation.json: slope and intercept, or the steps",
+     GR_RELEASE_AT_THE_END,
+     "fewer silos than policy.minimum_silos; fewer rows of a class than data.disclosure_threshold, "
+     "of more than two classes in all, of steps in each; policy.digits; nothing where silos have "
+     "gone since the model was scored",
+     recalibrates, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
 };
 
 const struct gr_release_row *gr_release_rows(size_t *n) {
@@ -396,8 +410,9 @@ const char *gr_release_private_text(enum gr_release_private hidden) {
 }
 
 const char *gr_release_when_text(enum gr_release_when when) {
-    static const char *const text[] = {"once, before round 1",     "each round",
-                                       "each evaluation",          "each checkpoint",
-                                       "where something is wrong", "each time that all meet"};
+    static const char *const text[] = {"once, before round 1",      "each round",
+                                       "each evaluation",           "each checkpoint",
+                                       "where something is wrong",  "each time that all meet",
+                                       "once, after the last round"};
     return text[when];
 }

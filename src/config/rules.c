@@ -346,6 +346,22 @@ static void check_bootstrap(const struct gr_rule_context *r) {
                "found silo, allowed only row with data.test, whose rows are of no silo");
 }
 
+static void check_recalibration(const struct gr_rule_context *r) {
+    const struct gr_config *config = r->config;
+    if (config->evaluate.recalibration == GR_RECALIBRATION_NONE) return;
+    const char *found = gr_recalibration_text(config->evaluate.recalibration);
+    if (gr_predicts_number(&config->model) && gr_rule_sound(r, "evaluate.recalibration"))
+        REFUSE(r, "evaluate.recalibration",
+               "found %s, allowed only none with a model that predicts a number", found);
+    if (!(config->data.validation_fraction > 0) && gr_rule_sound(r, "data.validation_fraction"))
+        REFUSE(r, "data.validation_fraction",
+               "found 0, allowed more than 0 with evaluate.recalibration: it is found on "
+               "validation rows");
+    if (config->evaluate.every == 0 && gr_rule_sound(r, "evaluate.every"))
+        REFUSE(r, "evaluate.every", "found 0, allowed at least 1 with evaluate.recalibration %s",
+               found);
+}
+
 /* A rule on a metric names one that the rounds have. */
 static void check_alerts(const struct gr_rule_context *r) {
     const struct gr_alerts_config *alerts = &r->config->alerts;
@@ -436,6 +452,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_operating_points(&r);
     gr_rules_of_slices(&r);
     check_bootstrap(&r);
+    check_recalibration(&r);
     check_checkpoint(&r);
     check_alerts(&r);
     check_observe(&r);

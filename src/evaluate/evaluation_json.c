@@ -4,9 +4,8 @@
  * that are not defined or withheld are null, as JSON has no NaN. Reals have 17 significant digits,
  * which give the same double back.
  */
-#include <granary/evaluate.h>
+#include "evaluate/evaluation_json.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -29,7 +28,7 @@ static json_t *count(double value) {
  * {"value", "lower", "upper"}, or null with "why". jansson passes NULL on: a part for which memory
  * was refused is found when the whole is put together.
  */
-static json_t *metric_json(struct gr_metric_value v, bool bounded) {
+json_t *gr_metric_json(struct gr_metric_value v, bool bounded) {
     if (v.why && isnan(v.lower)) return json_pack("{s:n, s:s}", "value", "why", v.why);
     if (v.why)
         return json_pack("{s:n, s:s, s:o, s:o}", "value", "why", v.why, "lower", number(v.lower),
@@ -56,7 +55,7 @@ static json_t *metrics_json(const struct gr_accumulator *accumulator,
         v.lower = gr_round_digits(v.lower, digits);
         v.upper = gr_round_digits(v.upper, digits);
         if (json_object_set_new(all, gr_metric_rows[m].name,
-                                metric_json(v, gr_metric_rows[m].bounded)) == 0)
+                                gr_metric_json(v, gr_metric_rows[m].bounded)) == 0)
             continue;
         json_decref(all);
         return NULL;
@@ -243,6 +242,8 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
         bad |= put(whole, "net_benefit", net_benefit_json(e->accumulator));
     if (e->bootstrap) bad |= put(whole, "bootstrap", bootstrap_json(e));
     if (e->n_points > 0) bad |= put(whole, "operating_points", points_json(e));
+    if (e->postprocessing)
+        bad |= put(whole, "postprocessing", json_loads(e->postprocessing, 0, NULL));
     if (e->findings) bad |= put(whole, "findings", json_loads(e->findings, 0, NULL));
     if (e->weighted) bad |= put(whole, "lost_weights", json_integer((json_int_t)e->lost_weights));
     if (e->silos) bad |= put(whole, "silos", silos_json(e));

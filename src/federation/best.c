@@ -161,6 +161,7 @@ void gr_federation_outcome(struct gr_federation *f, struct gr_state *out) {
     gr_federation_state(f, out);
     out->n_class_counts = out->n_silos = out->void_rounds = 0; /* a model goes to others */
     out->clip_step = 0;
+    out->postprocessing = gr_postprocess_text(f);
     if (!f->best->parameters) return;
     out->n_server--; /* the best one is the model itself */
     if (out->best_round == 0) return;

@@ -39,12 +39,13 @@ struct gr_scores {
     uint32_t *holding;
     size_t n_holding; /* with noise in their scores: 0, and they are in: */
     struct gr_noised_scores *noised;
-    struct gr_points *points;       /* of test rows or else of validation rows; owned */
-    struct gr_bootstrap *bootstrap; /* owned */
-    uint32_t epoch;                 /* of the members over which total_round was counted */
-    bool withheld;                  /* the total: too few silos or rows stand behind it */
-    bool silos_withheld;            /* silos' scores, likewise */
-    bool again;                     /* the same model has been scored before, over other members */
+    struct gr_points *points;           /* of test rows or else of validation rows; owned */
+    struct gr_postprocess *postprocess; /* of the outcome's outputs; owned */
+    struct gr_bootstrap *bootstrap;     /* owned */
+    uint32_t epoch;                     /* of the members over which total_round was counted */
+    bool withheld;                      /* the total: too few silos or rows stand behind it */
+    bool silos_withheld;                /* silos' scores, likewise */
+    bool again;    /* the same model has been scored before, over other members */
     bool left_out; /* nothing of silos is in the sums: too few parties were left for masks */
 };
 
@@ -96,6 +97,7 @@ gr_status gr_scores_create(const struct gr_federation *f, struct gr_scores **out
     GR_TRY(gr_bootstrap_create(f, &s->bootstrap));
     if (s->bootstrap) gr_accumulator_keep_rows(s->accumulator);
     if (s->bootstrap) gr_accumulator_keep_rows(s->silo_accumulator);
+    GR_TRY(gr_postprocess_create(f, &s->postprocess));
     GR_TRY(find_holding(s, f->data));
     *out = s;
     s = NULL;
@@ -107,6 +109,7 @@ out:
 void gr_scores_free(struct gr_scores *s) {
     if (!s) return;
     gr_bootstrap_free(s->bootstrap);
+    gr_postprocess_free(s->postprocess);
     gr_points_free(s->points);
     gr_noised_free(s->noised);
     gr_free(s->holding);
@@ -134,12 +137,16 @@ struct gr_accumulator *gr_scores_spare(struct gr_scores *scores) {
     return scores->silo_accumulator;
 }
 
+struct gr_postprocess *gr_scores_postprocess(const struct gr_scores *scores) {
+    return scores->postprocess;
+}
+
 bool gr_scores_left_out(const struct gr_federation *f) {
     return f->scores->left_out && !gr_round_is_void(f);
 }
 
 uint32_t gr_scores_epoch(const struct gr_scores *scores) {
-    return scores->epoch;
+    return scores->total_round > 0 && !scores->again ? scores->epoch : GR_EPOCH_NEVER;
 }
 
 /*
@@ -708,6 +715,7 @@ bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluatio
         .class_names = gr_columns_class_names(f->data->columns, gr_model_classes(f->model))};
     out->n_points = gr_points_told(f->scores->points, &out->points);
     out->bootstrap = gr_bootstrap_told(f->scores->bootstrap);
+    out->postprocessing = gr_postprocess_told(f);
     return f->scores->total_round > 0 && (out->why || gr_accumulator_rows(f->scores->total) > 0);
 }
 

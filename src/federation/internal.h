@@ -8,6 +8,7 @@
 #include <granary/evaluate.h>
 #include <granary/federation.h>
 #include <granary/model.h>
+#include <granary/postprocessing.h>
 #include <granary/train.h>
 
 /*
@@ -265,6 +266,24 @@ gr_status gr_bootstrap_add_silos(struct gr_federation *f, struct gr_bootstrap *b
 /* NULL: nothing is known. Borrowed. */
 const struct gr_bootstrap_told *gr_bootstrap_told(const struct gr_bootstrap *bootstrap);
 
+/* ---- postprocess.c --------------------------------------------------------------------------- */
+
+struct gr_postprocess; /* opaque; NULL: none is asked for */
+/* NULL: none is asked for. Errors: GR_ERROR_CONFIG: the model has other classes than the method is
+ * for. */
+gr_status gr_postprocess_create(const struct gr_federation *f,
+                                struct gr_postprocess **out) GR_CHECKED;
+void gr_postprocess_free(struct gr_postprocess *postprocess);
+/* Collective, once the outcome is scored. Finds what is made of its outputs. May be repeated after
+ * a loss. */
+gr_status gr_postprocess_find(struct gr_federation *f) GR_CHECKED;
+/* Not collective. What was found, as a model stores it, and as evaluation.json tells it; NULL:
+ * nothing. Borrowed. */
+const char *gr_postprocess_text(const struct gr_federation *f);
+const char *gr_postprocess_told(const struct gr_federation *f);
+/* Not collective. Why nothing was found, though it was asked for; NULL: it was. Static. */
+const char *gr_postprocess_why(const struct gr_federation *f);
+
 /* ---- noised_scores.c ------------------------------------------------------------------------- */
 
 struct gr_noised_scores; /* opaque; NULL: no row of silos is scored with noise */
@@ -339,9 +358,12 @@ void gr_scores_forget(struct gr_scores *scores);
  */
 void gr_scores_foresee(const struct gr_federation *f, uint32_t round, bool whole,
                        const unsigned char *model);
+/* Of the outcome's outputs; borrowed; NULL: none is asked for. */
+struct gr_postprocess *gr_scores_postprocess(const struct gr_scores *scores);
 /* Room for the scores of some rows, between those of silos; borrowed. */
 struct gr_accumulator *gr_scores_spare(struct gr_scores *scores);
-/* The epoch of the members over which the total was counted. */
+/* The epoch of the members over which the total was counted; GR_EPOCH_NEVER: there is none,
+ * or it was counted again. */
 uint32_t gr_scores_epoch(const struct gr_scores *scores);
 /* Whether nothing of silos is in the sums of the last round, for too few parties were left. */
 bool gr_scores_left_out(const struct gr_federation *f);

@@ -246,6 +246,7 @@ static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
     GR_TRY(gr_comm_agree(run->comm, status)); /* rank 0 alone may be refused, before all go on */
     if (outcome == GR_STOPPED) status = keep_rounds(run);
     if (outcome == GR_OK) status = gr_evaluate_outcome(run->federation);
+    if (outcome == GR_OK && status == GR_OK) status = gr_postprocess_find(run->federation);
     if (status == GR_OK) {
         (void)gr_fail(outcome, "%s", message); /* what ended the run is written down */
         gr_run_allow(run, (double)(run->federation->layout->size * sizeof(float)));

@@ -72,6 +72,7 @@ static gr_status write_manifest(struct gr_run_state *run, const char *outcome,
         .outcome = outcome,
         .rounds_done = gr_federation_rounds_done(f),
         .model_digest = model_digest,
+        .postprocessing = model_digest ? gr_postprocess_text(f) : NULL,
         .initial = run->config->model.initial_digest[0] ? run->config->model.initial_digest : NULL,
         .host_of = gr_cohort_hosts(f->cohort),
         .detection = gr_comm_detection(run->comm),
@@ -587,6 +588,17 @@ out:
     return status;
 }
 
+/* A recalibration that was asked for, and is not in the model. */
+static gr_status note_postprocessing(struct gr_run_state *run) {
+    char *words = NULL;
+    const char *why = gr_postprocess_why(run->federation);
+    if (!why) return GR_OK;
+    gr_status status = gr_text_format(&words, "alert: the model is not recalibrated: %s", why);
+    return status == GR_OK
+               ? note_words(run, "alert", gr_federation_rounds_done(run->federation), words)
+               : status;
+}
+
 /* Of the outcome's evaluation. */
 static struct gr_headline headline_of(const struct gr_run_state *run) {
     struct gr_headline headline = {(double)NAN, (double)NAN, (double)NAN};
@@ -627,6 +639,7 @@ gr_status gr_records_finish(struct gr_run_state *run) {
         gr_monitoring_end(run, "finished");
         gr_records_releases(run, gr_federation_rounds_done(run->federation));
         GR_TRY(note_best(run));
+        GR_TRY(note_postprocessing(run));
         GR_TRY(write_closing(run, "finished", GR_OK, hex));
     }
     GR_TRY(gr_report_write(run->path));

@@ -20,7 +20,9 @@ struct scoring {
     const char *table_path;
     struct gr_model_file file;
     struct gr_model *model;
-    struct gr_preprocessing *preprocessing; /* NULL: rows are taken as they are */
+    struct gr_preprocessing *preprocessing;  /* NULL: rows are taken as they are */
+    struct gr_postprocessing postprocessing; /* of what the model gives */
+    float *logits;                           /* of a row, calibrated; owned */
     struct gr_table *table;
     size_t portion;      /* rows of one */
     size_t n_rows, next; /* next: first row of the next turn */
@@ -67,6 +69,17 @@ out:
     return status;
 }
 
+static gr_status open_postprocessing(struct scoring *s) {
+    char name[256];
+    const size_t classes = gr_model_classes(s->model);
+    gr_status status;
+    snprintf(name, sizeof name, "%s: /postprocessing", s->model_path);
+    GR_TRY(gr_postprocessing_parse(name, s->file.postprocessing, classes, &s->postprocessing));
+    status = gr_allocate(classes > 0 ? classes : 1, sizeof *s->logits, "a row", &s->logits);
+out:
+    return status;
+}
+
 /*
  * Every rank reads the whole model file. Nothing in it is trusted: digests, architecture and
  * preprocessing are checked against each other before rows are scored.
@@ -83,7 +96,8 @@ static gr_status open_model(struct scoring *s) {
     if (status != GR_OK)
         return gr_fail_context(status == GR_ERROR_CONFIG ? GR_ERROR_DATA : status,
                                "%s: ", s->model_path);
-    if (s->file.preprocessing) status = open_preprocessing(s);
+    if (s->file.preprocessing) GR_TRY(open_preprocessing(s));
+    if (s->file.postprocessing) status = open_postprocessing(s);
 out:
     return status;
 }
@@ -125,6 +139,8 @@ static gr_status agree_on_model(const struct scoring *s) {
     gr_digest_add(&digest, s->file.architecture, strlen(s->file.architecture) + 1);
     if (s->file.preprocessing)
         gr_digest_add(&digest, s->file.preprocessing, strlen(s->file.preprocessing));
+    if (s->file.postprocessing)
+        gr_digest_add(&digest, s->file.postprocessing, strlen(s->file.postprocessing) + 1);
     gr_digest_finish(&digest, found);
     return agree_on(s, s->model_path, found);
 }
@@ -231,6 +247,8 @@ static const struct gr_columns *columns_of(const struct scoring *s) {
 static void scoring_close(struct scoring *s) {
     gr_alive_set(NULL, NULL);
     gr_table_close(s->table);
+    gr_free(s->logits);
+    gr_postprocessing_release(&s->postprocessing);
     gr_preprocessing_free(s->preprocessing);
     gr_model_free(s->model);
     gr_model_file_release(&s->file);
@@ -380,10 +398,14 @@ gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
     GR_TRY(scoring_open(&s, table, options, true));
     GR_TRY(
         gr_comm_agree(comm, gr_accumulator_create(gr_model_classes(s.model), &out->accumulator)));
+    GR_TRY(gr_comm_agree(
+        comm, gr_accumulator_recalibrate(out->accumulator, &s.postprocessing.recalibration)));
+    out->recalibration = s.postprocessing.recalibration.method;
     gr_accumulator_set_exponent(out->accumulator, gr_table_weight_exponent(s.table));
     out->weighted = gr_table_has_weights(s.table);
     out->lost_weights = gr_table_lost_weights(s.table);
     GR_TRY(gr_comm_agree(comm, evaluate_portions(&s, &out->score, out->accumulator)));
+    GR_TRY(gr_accumulator_recalibrate(out->accumulator, NULL)); /* which is about to go */
     GR_TRY(gr_comm_sum_public(comm, &out->score.examples, GR_SCORE_SUMS));
     int64_t *counts = gr_accumulator_sums(out->accumulator, &n);
     GR_TRY(gr_comm_sum_public(comm, counts, n));
@@ -431,11 +453,18 @@ static void softmax(const float *z, size_t classes, int32_t *label, float *p) {
 }
 
 /* Of n rows: labels and probabilities, or of a model that predicts a number that. */
-static void take_outputs(const struct gr_model *model, size_t n, int32_t *labels, float *values) {
-    const float *out = gr_model_logits(model);
-    const size_t classes = gr_model_classes(model);
-    for (size_t i = 0; i < n && classes > 0; i++)
-        softmax(out + i * classes, classes, labels + i, values + i * classes);
+static void take_outputs(struct scoring *s, size_t n, int32_t *labels, float *values) {
+    const float *out = gr_model_logits(s->model);
+    const size_t classes = gr_model_classes(s->model);
+    const struct gr_recalibration *map = &s->postprocessing.recalibration;
+    for (size_t i = 0; i < n && classes > 0; i++) {
+        const float *z = out + i * classes;
+        if (map->method != GR_RECALIBRATION_NONE) {
+            gr_recalibrate(map, z, classes, s->logits);
+            z = s->logits;
+        }
+        softmax(z, classes, labels + i, values + i * classes);
+    }
     for (size_t i = 0; i < n && classes == 0; i++)
         values[i] = out[i];
 }
@@ -462,7 +491,7 @@ static gr_status predict_rows(struct scoring *s, size_t first, size_t n, struct 
         if (!isfinite(loss))
             return gr_fail(GR_ERROR_DATA, "%s: among rows %zu to %zu a score is not finite",
                            s->table_path, first + done, first + done + batch - 1);
-        take_outputs(s->model, batch, portion->labels + done, portion->values + done * width);
+        take_outputs(s, batch, portion->labels + done, portion->values + done * width);
     }
 out:
     return status;

@@ -246,6 +246,7 @@ static void write_scores(FILE *card, const struct gr_report_run *run) {
     fputc('\n', card);
     write_untold(card, metrics);
     gr_card_intervals(card, run->evaluation);
+    gr_card_postprocessing(card, run->evaluation);
 }
 
 static void write_privacy(FILE *card, const struct gr_report_run *run) {

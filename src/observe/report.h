@@ -227,6 +227,9 @@ void gr_report_decisions(FILE *page, const json_t *evaluation);
 /* Intervals of a bootstrap, where there is one; of the report and of the model card. */
 void gr_report_intervals(FILE *page, const json_t *evaluation);
 void gr_card_intervals(FILE *card, const json_t *evaluation);
+void gr_report_postprocessing(FILE *page, const json_t *evaluation);
+/* The same in the model card; nothing where nothing was asked for. */
+void gr_card_postprocessing(FILE *card, const json_t *evaluation);
 void gr_report_scores(FILE *page, const struct gr_report_run *run);
 void gr_report_silos(FILE *page, const struct gr_report_run *run);
 void gr_report_costs(FILE *page, const struct gr_report_run *run);

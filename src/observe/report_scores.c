@@ -298,6 +298,7 @@ void gr_report_scores(FILE *page, const struct gr_report_run *run) {
     fputs("<div class=\"grid\">\n", page);
     write_confusion(page, confusion);
     gr_report_decisions(page, run->evaluation);
+    gr_report_postprocessing(page, run->evaluation);
     fputs("</div>\n", page);
     fputs("</section>\n", page);
 }

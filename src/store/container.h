@@ -16,7 +16,12 @@
 
 #include "store/pieces.h"
 
-enum { GR_CONTAINER_VERSION = 1, GR_CONTAINER_VECTORS_MAX = 1 + GR_SERVER_VECTORS_MAX };
+/* A reader of version 1 alone would pass over what is made of outputs, and refuses version 2. */
+enum {
+    GR_CONTAINER_VERSION = 1,
+    GR_CONTAINER_POSTPROCESSED = 2,
+    GR_CONTAINER_VECTORS_MAX = 1 + GR_SERVER_VECTORS_MAX
+};
 
 /* Of what reads: no damage, but the system refuses to read it, or it is not for this program. */
 #define GR_REFUSED GR_ERROR_WRITE
@@ -48,7 +53,7 @@ struct gr_container {
     int fd;           /* plain reads of tensors; owned when `opened` */
     bool opened;
     char *format, *architecture, *config_digest; /* owned */
-    char *preprocessing;                         /* NULL: none; owned */
+    char *preprocessing, *postprocessing;        /* NULL: none; owned */
     char *run_id;                                /* NULL: none; owned */
     bool has_evidence;
     struct gr_evidence evidence;

@@ -37,9 +37,9 @@ static size_t text_bytes(const char *text) {
 static uint64_t bytes_needed(const struct creator *c) {
     return (uint64_t)c->state->layout->n_parameters * (1 + c->state->n_server) * sizeof(float) +
            c->n_pieces * GR_DIGEST_BYTES + text_bytes(c->state->preprocessing) +
-           text_bytes(c->state->architecture) + c->state->n_silos * sizeof(uint32_t) +
-           c->state->n_class_counts * sizeof(int64_t) + METADATA_ESTIMATE +
-           c->n_datasets * DATASET_ESTIMATE;
+           text_bytes(c->state->postprocessing) + text_bytes(c->state->architecture) +
+           c->state->n_silos * sizeof(uint32_t) + c->state->n_class_counts * sizeof(int64_t) +
+           METADATA_ESTIMATE + c->n_datasets * DATASET_ESTIMATE;
 }
 
 /* ---- structure ------------------------------------------------------------------------------
@@ -137,7 +137,9 @@ static gr_status create_attributes(const struct creator *c, hid_t digests, const
     char digest[GR_DIGEST_HEX];
     gr_digest_hex(c->state->config_digest, digest);
     GR_TRY(gr_hdf5_set_text(c->file, c->path, "format", format));
-    GR_TRY(gr_hdf5_set_number(c->file, c->path, "version", GR_CONTAINER_VERSION));
+    GR_TRY(gr_hdf5_set_number(c->file, c->path, "version",
+                              c->state->postprocessing ? GR_CONTAINER_POSTPROCESSED
+                                                       : GR_CONTAINER_VERSION));
     GR_TRY(gr_hdf5_set_number(c->file, c->path, "round", c->state->round));
     if (c->state->void_rounds > 0)
         GR_TRY(gr_hdf5_set_number(c->file, c->path, "void_rounds", c->state->void_rounds));
@@ -206,6 +208,7 @@ static gr_status create_structure(struct creator *c, const char *format) {
     GR_TRY(create_silos(c));
     GR_TRY(create_counts(c, global));
     GR_TRY(create_text(c, "preprocessing", c->state->preprocessing));
+    GR_TRY(create_text(c, "postprocessing", c->state->postprocessing));
     GR_TRY(create_attributes(c, digests, format));
 out:
     if (digests >= 0) H5Dclose(digests);

@@ -289,9 +289,10 @@ static gr_status read_attributes(struct reader *r) {
     if (strcmp(c->format, GR_FORMAT_CHECKPOINT) != 0 && strcmp(c->format, GR_FORMAT_MODEL) != 0 &&
         strcmp(c->format, GR_FORMAT_SILO) != 0)
         status = damaged(c, "format", "not a granary model or checkpoint");
-    else if (version != GR_CONTAINER_VERSION)
-        status = gr_fail(GR_REFUSED, "%s: written in version %llu of the format, expected %d",
-                         c->path, (unsigned long long)version, GR_CONTAINER_VERSION);
+    else if (version != GR_CONTAINER_VERSION && version != GR_CONTAINER_POSTPROCESSED)
+        status = gr_fail(GR_REFUSED, "%s: written in version %llu of the format, expected %d or %d",
+                         c->path, (unsigned long long)version, GR_CONTAINER_VERSION,
+                         GR_CONTAINER_POSTPROCESSED);
     else if (round > UINT32_MAX)
         status = damaged(c, "round", "impossible");
     else if (void_rounds > round)
@@ -316,6 +317,7 @@ static gr_status read_structure(struct reader *r) {
     GR_TRY(read_attributes(r));
     GR_TRY(read_evidence(r));
     GR_TRY(read_text(r, "preprocessing", &c->preprocessing));
+    GR_TRY(read_text(r, "postprocessing", &c->postprocessing));
     GR_TRY(read_vector(r, r->file, "/global/parameters", 0));
     GR_TRY(read_server(r));
     GR_TRY(gr_pieces_create(&c->layout, 1 + c->n_server, &c->pieces, &c->n_pieces));
@@ -385,6 +387,7 @@ void gr_container_close(struct gr_container *c) {
     gr_free(c->run_id);
     gr_free(c->config_digest);
     gr_free(c->architecture);
+    gr_free(c->postprocessing);
     gr_free(c->preprocessing);
     gr_free(c->format);
     memset(c, 0, sizeof *c);

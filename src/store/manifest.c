@@ -262,6 +262,8 @@ static json_t *compose(const struct gr_run_directory *run, const struct gr_manif
     json_object_set_new(json, "rounds", json_integer(manifest->config->run.rounds));
     json_object_set_new(json, "rounds_done", json_integer(manifest->rounds_done));
     json_object_set_new(json, "model_digest", text_or_null(manifest->model_digest));
+    if (manifest->postprocessing)
+        json_object_set_new(json, "postprocessing", json_loads(manifest->postprocessing, 0, NULL));
     if (manifest->initial)
         json_object_set_new(json, "initial_digest", json_string(manifest->initial));
     json_object_set_new(json, "seed", whole(manifest->config->run.seed));

@@ -90,6 +90,8 @@ gr_status gr_model_file_read(const char *path, int rank, int size, struct gr_mod
     container.architecture = NULL;
     out->preprocessing = container.preprocessing;
     container.preprocessing = NULL;
+    out->postprocessing = container.postprocessing;
+    container.postprocessing = NULL;
     out->layout = container.layout;
     memset(&container.layout, 0, sizeof container.layout);
 out:
@@ -101,6 +103,7 @@ out:
 
 void gr_model_file_release(struct gr_model_file *file) {
     gr_free(file->architecture);
+    gr_free(file->postprocessing);
     gr_free(file->preprocessing);
     gr_layout_release(&file->layout);
     gr_free(file->parameters);

@@ -8,7 +8,7 @@
 #define KINDS      "allowed kill, stop, delay, slow, nan, explode or corrupt"
 #define POINTS                                                                                     \
     "allowed train, ready, aggregate, seal, unmask, unmasking, commit, evaluate, losses, score, "  \
-    "record, "                                                                                     \
+    "postprocess, record, "                                                                        \
     "checkpoint, write, recover, load, compare, fit, dictionary, statistics, count, open, "        \
     "fingerprint or start"
 

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is made of the model's outputs, out of evaluation.json: the recalibration, with scores of
+ * test rows before and after. Numbers in the file are not trusted, lists are bounded.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "observe/html.h"
+#include "observe/report.h"
+
+enum { METRICS_MAX = 16 };
+
+static const json_t *recalibration_of(const json_t *evaluation) {
+    return json_object_get(json_object_get(evaluation, "postprocessing"), "recalibration");
+}
+
+/* "slope 0.713, intercept -0.454". */
+static void write_found(FILE *out, const json_t *found) {
+    const double slope = gr_json_real(found, "slope");
+    const double intercept = gr_json_real(found, "intercept");
+    const double temperature = gr_json_real(found, "temperature");
+    const size_t steps = json_array_size(json_object_get(found, "steps"));
+    if (isfinite(temperature))
+        fprintf(out, "temperature %.4g", temperature);
+    else if (isfinite(slope) && isfinite(intercept))
+        fprintf(out, "slope %.4g, intercept %.4g", slope, intercept);
+    else
+        fprintf(out, "%zu steps", steps);
+}
+
+static void write_number(FILE *page, const json_t *metric) {
+    const double value = gr_json_real(metric, "value");
+    fputs("<td>", page);
+    if (isfinite(value))
+        fprintf(page, "%.4f", value);
+    else
+        gr_html_not_defined(page, gr_json_text(metric, "why"));
+    fputs("</td>", page);
+}
+
+static void write_rows(FILE *page, const json_t *test) {
+    json_t *before = json_object_get(test, "before"), *metric;
+    const char *key;
+    size_t n = 0;
+    json_object_foreach(before, key, metric) {
+        char name[80];
+        if (n++ == METRICS_MAX) break;
+        gr_report_metric_name(key, name);
+        fputs("<tr><th scope=\"row\">", page);
+        gr_html_text(page, name);
+        fputs("</th>", page);
+        write_number(page, metric);
+        write_number(page, json_object_get(json_object_get(test, "after"), key));
+        fputs("</tr>\n", page);
+    }
+}
+
+void gr_report_postprocessing(FILE *page, const json_t *evaluation) {
+    const json_t *found = recalibration_of(evaluation), *test = json_object_get(found, "test");
+    const char *method = gr_json_text(found, "method"), *why = gr_json_text(found, "why");
+    if (!found) return;
+    fputs("<div class=\"card scroll\"><h3>Recalibration</h3>\n<table class=\"facts\"><caption>",
+          page);
+    gr_html_text(page, method ? method : "");
+    fputs(", found on validation rows: ", page);
+    if (why)
+        fputs("nothing. ", page);
+    else
+        write_found(page, found);
+    if (!why) why = gr_json_text(test, "why");
+    if (why) gr_html_text(page, why);
+    fputs("</caption>", page);
+    if (json_is_object(json_object_get(test, "before"))) {
+        fputs("<thead><tr><th scope=\"col\">of test rows</th><th scope=\"col\">before</th>"
+              "<th scope=\"col\">after</th></tr></thead>\n<tbody>\n",
+              page);
+        write_rows(page, test);
+        fputs("</tbody>", page);
+    }
+    fputs("</table></div>\n", page);
+}
+
+void gr_card_postprocessing(FILE *card, const json_t *evaluation) {
+    const json_t *found = recalibration_of(evaluation), *test = json_object_get(found, "test");
+    const char *const names[] = {"log_loss", "brier", "calibration_slope", "calibration_intercept",
+                                 "observed_expected"};
+    if (!found) return;
+    if (gr_json_text(found, "why")) {
+        fputs("The model was to be recalibrated, and is not: see `evaluation.json`.\n\n", card);
+        return;
+    }
+    fputs("Its probabilities are recalibrated, by what was found on validation rows (", card);
+    write_found(card, found);
+    fputs("); the metrics above are of probabilities as they were before.", card);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const double before =
+            gr_json_real(json_object_get(json_object_get(test, "before"), names[i]), "value");
+        const double after =
+            gr_json_real(json_object_get(json_object_get(test, "after"), names[i]), "value");
+        char name[80];
+        if (!isfinite(before) || !isfinite(after)) continue;
+        gr_report_metric_name(names[i], name);
+        fprintf(card, " %s: %.4g before, %.4g after.", name, before, after);
+    }
+    fputs("\n\n", card);
+}
