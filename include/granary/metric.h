@@ -336,8 +336,8 @@ struct gr_resampled_metric gr_silo_spread_metric(const struct gr_silo_spread *sp
                                                  unsigned metric);
 /*
  * Not collective. What may be told of a metric's replicates beside the metric itself: not defined
- * where that is not; ends in its steps, outwards, and with its digits; where there are any of these
- * the mean likewise, and the deviation with two digits.
+ * where that is not; ends and deviation in its steps, outwards, and the mean in them; else with its
+ * digits, and the deviation with two.
  */
 struct gr_resampled_metric gr_resampled_told(const struct gr_accumulator *total, unsigned metric,
                                              struct gr_resampled_metric exact);

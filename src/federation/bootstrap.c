@@ -28,8 +28,9 @@
  *   as they are. It is refused where silos have tables of their own.
  *
  * What is told in evaluation.json is told by the rules of the metric itself: a metric that is
- * withheld has no interval, ends are in its steps and digits, and the deviation has two digits. Of
- * single silos intervals are found where the rows are, and leave with their other scores, or not.
+ * withheld has no interval; beside one in steps ends and deviation are in steps, as the square of a
+ * deviation would tell how many rows are wrong. Of single silos intervals are found where the rows
+ * are, and leave with their other scores, or not.
  *
  * A repetition after a loss is of the same secrets: it tells of a lost silo what its counts do.
  */

@@ -487,6 +487,11 @@ struct gr_resampled_metric gr_resampled_told(const struct gr_accumulator *t, uns
     v.mean = ends.value;
     v.lower = ends.lower;
     v.upper = ends.upper;
-    if (stepped || t->digits > 0) v.deviation = gr_round_digits(v.deviation, DEVIATION_DIGITS);
+    /* Of few wrong rows the deviation tells how many they are: its square is their share. */
+    const double step = stepped ? gr_share_step((int64_t)basis, t->least) : 0;
+    if (step > 0)
+        v.deviation = gr_round_step(ceil(v.deviation / step) * step, step);
+    else if (t->digits > 0)
+        v.deviation = gr_round_digits(v.deviation, DEVIATION_DIGITS);
     return v;
 }
