@@ -251,6 +251,31 @@ START_TEST(rows_anywhere) {
 }
 END_TEST
 
+/* Rows at another place, of another kind, or of another secret have other draws. */
+START_TEST(rows_of_others) {
+    enum { N = 100 };
+    static const struct gr_replicate_rows others[] = {
+        {.n = ROWS, .number = 1 << 20, .secret = {1}}, {.n = ROWS, .number = ROWS, .secret = {1}},
+        {.n = ROWS, .stream = 1, .secret = {1}},       {.n = ROWS, .secret = {2}},
+        {.n = ROWS, .together = true, .secret = {1}},
+    };
+    struct gr_accumulator *a = two_classes(0, ROWS, 0, NULL);
+    struct gr_replicates *r = replicates_of(a, N), *other;
+    size_t n;
+    const int64_t *expected = gr_replicates_sums(r, &n);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        MUST(gr_replicates_create(2, N, &other));
+        gr_replicates_lay(other, a);
+        MUST(gr_replicates_add(other, a, &others[i]));
+        const int64_t *found = gr_replicates_sums(other, &n);
+        ck_assert_msg(memcmp(expected, found, n * sizeof *found) != 0, "entry %zu", i);
+        gr_replicates_free(other);
+    }
+    gr_replicates_free(r);
+    gr_accumulator_free(a);
+}
+END_TEST
+
 /* Rows of a label in a replicate: whatever a model makes of them, they are as often in it. */
 static int64_t labelled(struct gr_replicates *r, size_t replicates, size_t label, size_t k) {
     size_t n;
@@ -472,6 +497,7 @@ int main(void) {
     tcase_add_test(tests, numbers_as_resampled);
     tcase_add_test(tests, closed_forms);
     tcase_add_test(tests, rows_anywhere);
+    tcase_add_test(tests, rows_of_others);
     tcase_add_test(tests, models_are_paired);
     tcase_add_test(tests, together);
     tcase_add_test(tests, weights);
