@@ -155,6 +155,16 @@ static void print_line(const char *label, const char *format, ...) {
     putchar('\n');
 }
 
+static void print_shares(const struct gr_config *config) {
+    const uint32_t parties = gr_secure_parties(config),
+                   needed = gr_privacy_sufficient_shares(config, parties);
+    if (config->privacy.noise != GR_NOISE_SHARED) return;
+    print_line("",
+               "shares of any %u of %u parties have all of it, as others know their own; all "
+               "together have %.4g times as much",
+               needed, parties, sqrt((double)parties / needed));
+}
+
 static void print_promise(const struct promise *promise) {
     static const char *const whose[] = {"row of a silo's table", "person in a silo's table",
                                         "silo"};
@@ -179,6 +189,7 @@ static void print_promise(const struct promise *promise) {
                "Gaussian on integers, its standard deviation in a sum %g times the clip "
                "norm %g",
                gr_privacy_update_noise(promise->config), privacy->clip_norm);
+    print_shares(promise->config);
     if (privacy->adaptive_clipping.quantile > 0)
         print_line("",
                    "for the clip norm follows a count of noise %g; both together tell as much as "

@@ -85,6 +85,7 @@ check "who sees what" prints "everybody but rank 0"
 shared="$silo --set privacy.noise=shared --set secure.aggregation=true"
 check "silos that share the noise" plan 0 $shared
 check "have little more of it" prints " 251 "
+check "each of them can take off its own" prints "any 7 of 8 parties have all of it"
 check "but for those that may collude" plan 0 $shared --set secure.colluding=3
 check "have more" prints " 297 "
 # 1 / sqrt(1 / 4.2^2 - 1 / 6^2) = 5.8812, so 5.8812 / 8 sqrt(200,000) = 329.
