@@ -13,6 +13,7 @@
 #include <granary/metric.h>
 #include <granary/model.h>
 #include <granary/postprocessing.h>
+#include <granary/slices.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -139,6 +140,8 @@ struct gr_evaluation {
     const struct gr_operating_point *points;    /* chosen on validation rows; borrowed */
     size_t n_points;                            /* 0: none were asked for */
     const struct gr_bootstrap_told *bootstrap;  /* NULL: none was asked for */
+    const struct gr_slice_scores *slices;       /* NULL: none are told; borrowed */
+    const char *slices_why;                     /* then; NULL: none are asked for */
     const char *const *class_names;             /* of each class; NULL: they have none; borrowed */
     const char *postprocessing; /* of the model's outputs: a JSON object; NULL: none; borrowed */
     const char *findings; /* a JSON list of what was found in the columns; NULL: none; borrowed */
@@ -172,7 +175,8 @@ gr_status gr_recalibration_told_to_json(const struct gr_recalibration_told *told
  * "unit", "silos" where these were drawn, "level", "method", and "metrics", each "lower", "upper",
  * "mean", "standard_deviation" and, where there are any, "left_out", or "why"),
  * "postprocessing", "findings",
- * "lost_weights" (of a table with weights),
+ * "lost_weights" (of a table with weights), "slices" ("least_rows", "slicings", each with its
+ * "groups" and "fairness", and "worst", or "why"),
  * "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy", and "metrics" and "bootstrap"
  * again where they are told). Caller releases with gr_free.
  */

@@ -57,6 +57,7 @@ enum gr_release {
     GR_RELEASE_MONITORING = 49,
     GR_RELEASE_NOISED_STATISTICS = 50,
     GR_RELEASE_BOOTSTRAP = 51,
+    GR_RELEASE_SLICES = 52,
     GR_RELEASE_RECALIBRATION = 54,
     GR_RELEASES_MAX = 55
 };
@@ -218,7 +219,7 @@ void gr_door_trained(struct gr_door *door, uint32_t round,
 struct gr_door_foreseen {
     uint32_t round, place, release; /* release 0: gr_release_allows */
 };
-enum { GR_FORESEEN_MAX = 30 };
+enum { GR_FORESEEN_MAX = 40 };
 /*
  * Not collective, and the same on all ranks. Keys of these masked sums, in their order, are
  * exchanged beside the sum before them; one that is not foreseen needs two exchanges of its own.

@@ -100,6 +100,10 @@ static bool resamples(const struct gr_config *c) {
     return scores_rows(c) && c->evaluate.bootstrap.replicates > 0;
 }
 
+static bool scores_slices(const struct gr_config *c) {
+    return scores_rows(c) && c->evaluate.slices_count > 0;
+}
+
 static bool scores_with_noise(const struct gr_config *c) {
     return c->evaluate.every > 0 && c->privacy.evaluation.noise_multiplier > 0;
 }
@@ -345,6 +349,17 @@ static const struct gr_release_row rows[] = {
      "replicates of its rows tell no more than counts of them; intervals go by the steps and "
      "digits of their metrics; silos are not drawn where they have tables of their own",
      resamples, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
+    {GR_RELEASE_SLICES, "slices",
+     "of each group of evaluate.slices the rows that are scored, and silos that have some; then of "
+     "groups that may be told losses, rows by class and by what they were taken for, and bins of "
+     "the AUC",
+     "sums of counts and of 192-bit numbers", RECORDS, GR_RELEASE_EACH_SCORING,
+     "groups of fewer rows than evaluate.minimum_rows, of rows of silos' own tables also than "
+     "data.disclosure_threshold, or of fewer silos than policy.minimum_silos, and others from "
+     "which "
+     "they would follow: of these ranks learn how many rows they have, and no more; shares of rows "
+     "of silos' own tables in steps; after the last round only",
+     scores_slices, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_RECALIBRATION, "recalibration",
      "of the validation rows the sums of the fit of evaluate.recalibration: the loss and its "
      "derivatives, a few times, or rows of each class in bins of their scores",

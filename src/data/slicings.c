@@ -202,20 +202,6 @@ out:
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
-const struct gr_slicing *gr_slicing_of(const struct gr_slicings *s, uint32_t group) {
-    size_t i = 0;
-    while (i + 1 < s->n && group >= s->list[i + 1].first)
-        i++;
-    return &s->list[i];
-}
-
-uint32_t gr_slice_digit(const struct gr_slicing *slicing, uint32_t group, unsigned part) {
-    uint32_t digits = group - slicing->first;
-    for (unsigned i = slicing->n_parts - 1; i > part; i--)
-        digits /= slicing->part[i].n;
-    return digits % slicing->part[part].n;
-}
-
 static void name_part(const struct gr_slicings *s, const struct gr_slice_part *part, uint32_t digit,
                       char *out, size_t size) {
     const struct gr_column *column = &s->columns->schema->columns[part->column];

@@ -9,6 +9,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "evaluate/slices_json.h"
+
 static json_t *number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
@@ -246,6 +248,8 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
         bad |= put(whole, "postprocessing", json_loads(e->postprocessing, 0, NULL));
     if (e->findings) bad |= put(whole, "findings", json_loads(e->findings, 0, NULL));
     if (e->weighted) bad |= put(whole, "lost_weights", json_integer((json_int_t)e->lost_weights));
+    if (e->slices || e->slices_why)
+        bad |= put(whole, "slices", gr_slices_json(e->slices, e->slices_why));
     if (e->silos) bad |= put(whole, "silos", silos_json(e));
     if (!bad) text = json_dumps(whole, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     status = text ? gr_text_format(out, "%s\n", text)

@@ -40,6 +40,7 @@ struct gr_scores {
     size_t n_holding; /* with noise in their scores: 0, and they are in: */
     struct gr_noised_scores *noised;
     struct gr_points *points;           /* of test rows or else of validation rows; owned */
+    struct gr_sliced *sliced;           /* owned */
     struct gr_postprocess *postprocess; /* of the outcome's outputs; owned */
     struct gr_bootstrap *bootstrap;     /* owned */
     uint32_t epoch;                     /* of the members over which total_round was counted */
@@ -98,6 +99,7 @@ gr_status gr_scores_create(const struct gr_federation *f, struct gr_scores **out
     if (s->bootstrap) gr_accumulator_keep_rows(s->accumulator);
     if (s->bootstrap) gr_accumulator_keep_rows(s->silo_accumulator);
     GR_TRY(gr_postprocess_create(f, &s->postprocess));
+    GR_TRY(gr_sliced_create(f, &s->sliced));
     GR_TRY(find_holding(s, f->data));
     *out = s;
     s = NULL;
@@ -110,6 +112,7 @@ void gr_scores_free(struct gr_scores *s) {
     if (!s) return;
     gr_bootstrap_free(s->bootstrap);
     gr_postprocess_free(s->postprocess);
+    gr_sliced_free(s->sliced);
     gr_points_free(s->points);
     gr_noised_free(s->noised);
     gr_free(s->holding);
@@ -239,14 +242,16 @@ static void note_silo(struct gr_federation *f, uint32_t silo, const struct gr_sc
 }
 
 /* Rows of a silo, others may already wait for them, into `score`; into f->scores->silo_accumulator
- * where they are counted. */
+ * where they are counted. sliced: scores are of them. */
 static gr_status score_part(struct gr_federation *f, const float *parameters, bool with_auc,
-                            const struct gr_rows *rows, bool counted, struct gr_score *score) {
+                            const struct gr_rows *rows, bool counted, bool sliced,
+                            struct gr_score *score) {
     *score = (struct gr_score){0};
     if (rows->n_rows == 0) return GR_OK;
     if (counted) gr_accumulator_clear(f->scores->silo_accumulator, with_auc);
-    return gr_evaluate_rows(f->model, parameters, rows, gr_control_watch, f->comm, score,
-                            counted ? f->scores->silo_accumulator : NULL);
+    return gr_evaluate_heard(f->model, parameters, rows, gr_control_watch, f->comm, score,
+                             counted ? f->scores->silo_accumulator : NULL,
+                             sliced ? gr_sliced_listen(f->scores->sliced) : NULL);
 }
 
 /* Of rows that are all here. */
@@ -269,8 +274,8 @@ static gr_status score_silo(struct gr_federation *f, const float *parameters, bo
     struct gr_silo_metrics metrics = {0};
     struct gr_score validation, test;
     const struct gr_rows *rows = &silo->validation;
-    gr_status status =
-        score_part(f, parameters, with_auc, rows, known || chooses || !of_test, &validation);
+    gr_status status = score_part(f, parameters, with_auc, rows, known || chooses || !of_test,
+                                  !of_test, &validation);
     if (status == GR_OK && chooses && rows->n_rows > 0)
         status = gr_points_add(f->scores->points, f->scores->silo_accumulator);
     if (status == GR_OK && known && rows->n_rows > 0) {
@@ -282,7 +287,7 @@ static gr_status score_silo(struct gr_federation *f, const float *parameters, bo
     /* Where test rows count, validation rows do not; else there are no test rows of silos. */
     if (status == GR_OK && silo->test.n_rows > 0) {
         rows = &silo->test;
-        status = score_part(f, parameters, with_auc, rows, of_test, &test);
+        status = score_part(f, parameters, with_auc, rows, of_test, of_test, &test);
         if (status == GR_OK) gr_score_add(&sums->test, &test);
     }
     if (status == GR_ERROR_DATA) return gr_unscored_silo(f, parameters, silo, rows, sums);
@@ -294,6 +299,8 @@ static gr_status score_silo(struct gr_federation *f, const float *parameters, bo
     if (status == GR_OK && rows->n_rows > 0 && (of_test == (rows == &silo->test)))
         status = gr_bootstrap_note_silo(f, f->scores->bootstrap, silo, of_test,
                                         f->scores->accumulator, rows->n_rows);
+    if (status == GR_OK && (of_test == (rows == &silo->test)))
+        status = gr_sliced_take(f->scores->sliced, rows, true);
     if (status != GR_OK || silo->validation.n_rows == 0) return status;
     gr_score_add(&sums->validation, &validation);
     note_silo(f, silo->id, &validation);
@@ -308,9 +315,10 @@ static gr_status score_test(struct gr_federation *f, const float *parameters,
     gr_status status;
     struct gr_score score;
     if (f->data->test.n_rows == 0) return GR_OK;
-    status = gr_evaluate_rows(f->model, parameters, &f->data->test, gr_control_watch, f->comm,
-                              &score, f->scores->accumulator);
+    status = gr_evaluate_heard(f->model, parameters, &f->data->test, gr_control_watch, f->comm,
+                               &score, f->scores->accumulator, gr_sliced_listen(f->scores->sliced));
     if (status == GR_ERROR_DATA) return gr_unscored_test(f, parameters, sums);
+    if (status == GR_OK) status = gr_sliced_take(f->scores->sliced, &f->data->test, false);
     if (status != GR_OK) return status;
     gr_score_add(&sums->test, &score);
     sums->scored++;
@@ -346,10 +354,11 @@ out:
 /* Scores that this rank has of this round already are used again. */
 static gr_status evaluate_local(struct gr_federation *f, struct gr_round_sums *sums) {
     gr_status status = deal_test(f);
-    const bool readable = status == GR_OK;
+    const bool readable = status == GR_OK, last = is_last(f, gr_server_rounds(f->server));
     if (status == GR_LOST) return status;
     memcpy(sums->test_digest, f->data->test_digest, sizeof sums->test_digest);
-    if (readable && f->scores->scored_round == gr_server_rounds(f->server)) {
+    if (readable && f->scores->scored_round == gr_server_rounds(f->server) &&
+        gr_sliced_is(f->scores->sliced, last)) {
         sums->test = f->scores->scored.test;
         sums->validation = f->scores->scored.validation;
         sums->unscored = f->scores->scored.unscored;
@@ -357,6 +366,7 @@ static gr_status evaluate_local(struct gr_federation *f, struct gr_round_sums *s
         sums->scored = f->scores->scored.scored;
         return GR_OK;
     }
+    gr_sliced_clear(f->scores->sliced, last);
     status = score_rows(f, gr_server_parameters(f->server),
                         counts_auc(f, gr_server_rounds(f->server)), readable, sums);
     if (status != GR_OK) return status;
@@ -483,6 +493,10 @@ static gr_status add_accumulators(struct gr_federation *f, uint32_t round, bool 
     GR_TRY(fit_all(f));
     GR_TRY(find_points(f, with_auc));
     GR_TRY(gr_bootstrap_find(f, f->scores->bootstrap, f->scores->accumulator, f->scores->total));
+    GR_TRY(gr_sliced_find(
+        f, f->scores->sliced,
+        &(struct gr_sliced_rows){.own = f->scores->accumulator,
+                                 .of_silos = rows_are_silos(f) && gr_policy_holds(f->config)}));
     GR_TRY(share_bounds(f));
     if (rows_are_silos(f) && gr_policy_holds(f->config))
         GR_TRY(gr_comm_agree(f->comm, gr_accumulator_disclose(f->scores->total,
@@ -568,6 +582,7 @@ static gr_status share_scores(struct gr_federation *f, gr_status scored, uint32_
     gr_status status = withhold_scores(f, scored, sums);
     gr_points_forget(f->scores->points);
     gr_bootstrap_forget(f->scores->bootstrap);
+    gr_sliced_forget(f->scores->sliced);
     if (status != GR_OK || !f->scores->withheld)
         return status == GR_OK ? add_accumulators(f, round, with_auc) : status;
     gr_accumulator_clear(f->scores->total, with_auc);
@@ -598,6 +613,7 @@ static gr_status score_outcome(struct gr_federation *f, uint32_t best) {
     f->scores->scored_round = 0; /* what has been counted is no longer of the last round */
     gr_bootstrap_set_due(f->scores->bootstrap, true);
     status = deal_test(f);
+    gr_sliced_clear(f->scores->sliced, true);
     if (status != GR_LOST)
         status = score_rows(f, gr_best_parameters(f->best), true, status == GR_OK, &sums);
     memcpy(sums.test_digest, f->data->test_digest, sizeof sums.test_digest);
@@ -641,7 +657,7 @@ out:
 /* Of a round the sums of add_up, in its order. */
 static size_t foresee_round(const struct gr_federation *f, uint32_t round, bool whole, bool asks,
                             struct gr_door_foreseen *out) {
-    enum { ALLOWS, POINTS = 3, SUMS_MAX = 8 + GR_FIT_PASSES + POINTS };
+    enum { ALLOWS, POINTS = 3, SUMS_MAX = 8 + GR_FIT_PASSES + POINTS + GR_SLICED_SUMS };
     const struct gr_bootstrap_config *bootstrap = &f->config->evaluate.bootstrap;
     const bool points = counts_auc(f, round) && f->scores->points;
     uint32_t releases[SUMS_MAX], n = 0;
@@ -659,6 +675,7 @@ static size_t foresee_round(const struct gr_federation *f, uint32_t round, bool 
         if (bootstrap->replicates > 0 && is_last(f, round)) releases[n++] = GR_RELEASE_BOOTSTRAP;
         if (bootstrap->replicates > 0 && is_last(f, round) && bootstrap->unit == GR_RESAMPLED_SILO)
             releases[n++] = GR_RELEASE_BOOTSTRAP;
+        if (is_last(f, round)) n += gr_sliced_foresee(f->scores->sliced, releases + n);
     }
     if (gr_noised_due(f, round)) releases[n++] = GR_RELEASE_NOISED_SCORES;
     releases[n++] = GR_RELEASE_TRAINING;
@@ -716,6 +733,10 @@ bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluatio
     out->n_points = gr_points_told(f->scores->points, &out->points);
     out->bootstrap = gr_bootstrap_told(f->scores->bootstrap);
     out->postprocessing = gr_postprocess_told(f);
+    out->slices = gr_sliced_told(f->scores->sliced);
+    out->slices_why = !f->scores->sliced ? NULL
+                      : out->why         ? out->why
+                                         : "they are told of the model that a run ends with";
     return f->scores->total_round > 0 && (out->why || gr_accumulator_rows(f->scores->total) > 0);
 }
 

@@ -284,6 +284,38 @@ const char *gr_postprocess_told(const struct gr_federation *f);
 /* Not collective. Why nothing was found, though it was asked for; NULL: it was. Static. */
 const char *gr_postprocess_why(const struct gr_federation *f);
 
+/* ---- sliced.c ------------------------------------------------------------------------------ */
+
+struct gr_sliced; /* opaque; NULL: evaluate.slices is empty */
+gr_status gr_sliced_create(const struct gr_federation *f, struct gr_sliced **out) GR_CHECKED;
+void gr_sliced_free(struct gr_sliced *sliced);
+/* Forgets all rows; counts: those that follow are counted. */
+void gr_sliced_clear(struct gr_sliced *sliced, bool counts);
+/* Whether rows have been counted, or not, as it is asked for. */
+bool gr_sliced_is(const struct gr_sliced *sliced, bool counts);
+/* What has been told is of other members, or another model. */
+void gr_sliced_forget(struct gr_sliced *sliced);
+/* For gr_evaluate_heard, of rows that are taken if they can be scored; NULL: they are not counted.
+ */
+const struct gr_row_listener *gr_sliced_listen(struct gr_sliced *sliced);
+/* The rows that were heard last, borrowed; their scores are added to the accumulator in the same
+ * order. */
+gr_status gr_sliced_take(struct gr_sliced *sliced, const struct gr_rows *rows,
+                         bool of_silo) GR_CHECKED;
+/* The rows that scores are of, on this rank. */
+struct gr_sliced_rows {
+    const struct gr_accumulator *own;
+    bool of_silos; /* silos hold them out, and the policy holds */
+};
+/* Collective. Adds up the groups that may be told; nothing where rows were not counted. */
+gr_status gr_sliced_find(struct gr_federation *f, struct gr_sliced *sliced,
+                         const struct gr_sliced_rows *of) GR_CHECKED;
+enum { GR_SLICED_SUMS = 3 };
+/* The sums that gr_sliced_find asks for, in their order; returns how many. */
+uint32_t gr_sliced_foresee(const struct gr_sliced *sliced, uint32_t releases[GR_SLICED_SUMS]);
+/* What is known of the groups; NULL: nothing. Borrowed. */
+const struct gr_slice_scores *gr_sliced_told(const struct gr_sliced *sliced);
+
 /* ---- noised_scores.c ------------------------------------------------------------------------- */
 
 struct gr_noised_scores; /* opaque; NULL: no row of silos is scored with noise */

@@ -125,12 +125,20 @@ gr_status gr_accumulator_keep_row(struct gr_accumulator *t, struct gr_kept_row r
     return status;
 }
 
-/* Differences of finite logits reach twice FLT_MAX, hence the clamp. The place is taken from the
+static float clamp(double log_odds) {
+    return (float)fmin(fmax(log_odds, -(double)FLT_MAX), (double)FLT_MAX);
+}
+
+float gr_kept_log_odds(const float logits[2]) {
+    return clamp((double)logits[1] - (double)logits[0]);
+}
+
+/* The place is taken from the
  * float that is kept, so that the mean of places is that of the rows which are binned later. */
 gr_status gr_accumulator_keep(struct gr_accumulator *t, double log_odds, bool label,
                               int64_t units) {
-    const double most = (double)FLT_MAX, w = (double)units / (double)GR_WEIGHT_ONE;
-    const float x = (float)fmin(fmax(log_odds, -most), most);
+    const double w = (double)units / (double)GR_WEIGHT_ONE;
+    const float x = clamp(log_odds);
     const double place = gr_place_of(x);
     gr_status status = make_kept(t, t->n_kept + 1);
     if (status != GR_OK) return status;

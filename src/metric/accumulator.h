@@ -166,12 +166,26 @@ static inline size_t gr_bin_of(double x, double half, size_t bins) {
     return bin < bins ? bin : bins - 1;
 }
 
+/* The log-odds of class 1 as it is kept: differences of finite logits reach twice FLT_MAX. */
+float gr_kept_log_odds(const float logits[2]);
+/* Mean and deviation of the places of so much weight, from their sums. */
+void gr_places_spread(int64_t weight, const int64_t *places, const int64_t *squares, double *mean,
+                      double *deviation);
+
 /* One more row for the AUC of two classes. */
 gr_status gr_accumulator_keep(struct gr_accumulator *t, double log_odds, bool label,
                               int64_t units) GR_CHECKED;
 
 /* One more row of another model, where rows are kept. */
 gr_status gr_accumulator_keep_row(struct gr_accumulator *t, struct gr_kept_row row) GR_CHECKED;
+/* What a row of a classifier has, in the digits in which it is summed. */
+struct gr_row_figures {
+    size_t best;               /* class that it is taken for */
+    double loss, brier, event; /* event: probability of class 1 */
+};
+/* Not collective. e: room for `classes`. False: its logits are not finite. */
+bool gr_row_figures(const float *z, size_t classes, size_t label, double *e,
+                    struct gr_row_figures *out) GR_CHECKED;
 
 /* Histogram of scored class k; own: of its own rows. */
 static inline int64_t *gr_histogram(const struct gr_accumulator *t, size_t k, bool own) {

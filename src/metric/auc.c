@@ -21,15 +21,19 @@ static int64_t order_of(float x) {
  * integers, in 64 bits of mantissa. Places are floats' images, so that a deviation below 2^-23 is
  * lost in the digits and is counts as 2^-23.
  */
-void gr_accumulator_spread(const struct gr_accumulator *t, double *mean, double *deviation) {
-    const int64_t weight = t->sums[GR_WEIGHT] > 0 ? t->sums[GR_WEIGHT] : 1;
-    const long double n = (long double)weight / (long double)GR_WEIGHT_ONE;
-    const long double x = gr_real_value(t->scores) / n;
-    const long double square = gr_real_value(t->scores + GR_REAL_WORDS) / n;
+void gr_places_spread(int64_t weight, const int64_t *places, const int64_t *squares, double *mean,
+                      double *deviation) {
+    const long double n = (long double)(weight > 0 ? weight : 1) / (long double)GR_WEIGHT_ONE;
+    const long double x = gr_real_value(places) / n;
+    const long double square = gr_real_value(squares) / n;
     const long double least = 0x1p-23L;
     const long double spread = square - x * x;
     *mean = (double)x;
     *deviation = (double)(spread > least * least ? sqrtl(spread) : least);
+}
+
+void gr_accumulator_spread(const struct gr_accumulator *t, double *mean, double *deviation) {
+    gr_places_spread(t->sums[GR_WEIGHT], t->scores, t->scores + GR_REAL_WORDS, mean, deviation);
 }
 
 /* The bins follow from the sums of all processes, the counts from this process's rows. Bounds keep

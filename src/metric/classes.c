@@ -62,6 +62,18 @@ static double brier_of(const struct softmax *s, const double *e, size_t classes)
     return classes == 2 ? 0.5 * sum : sum;
 }
 
+bool gr_row_figures(const float *z, size_t classes, size_t label, double *e,
+                    struct gr_row_figures *out) {
+    const struct softmax s = softmax_of(z, classes, label, e);
+    for (size_t j = 0; j < classes; j++)
+        if (!isfinite(z[j])) return false;
+    *out = (struct gr_row_figures){.best = s.best,
+                                   .loss = log(s.sum) - ((double)z[label] - (double)z[s.best]),
+                                   .brier = brier_of(&s, e, classes),
+                                   .event = classes > 1 ? e[1] / s.sum : 0};
+    return true;
+}
+
 /* Bins are open below and closed above. */
 static int64_t *reliability_bin(const struct gr_accumulator *t, double score) {
     const double place = ceil(score * GR_RELIABILITY_BINS) - 1;

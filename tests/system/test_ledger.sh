@@ -29,7 +29,7 @@ data:
 model: {type: logistic}
 train: {learning_rate: 0.1, batch_size: 16, class_weights: balanced}
 preprocess: {scale: standardise}
-evaluate: {metrics: [auc], per_silo: true}
+evaluate: {metrics: [auc], per_silo: true, slices: [ward, age=50]}
 checkpoint: {every: 2}
 YAML
 # The same without a schema: columns are guessed, and categories are those of all silos.

@@ -159,6 +159,203 @@ START_TEST(test_refused) {
 }
 END_TEST
 
+/* ---- what is withheld ----------------------------------------------------------------------- */
+
+/* Slicings of two columns and their crossing, of `a` by `b` groups: a, b, a & b. */
+static void make_crossing(uint32_t a, uint32_t b, struct gr_slicing list[3],
+                          struct gr_slicings *out) {
+    memset(list, 0, 3 * sizeof *list);
+    list[0] =
+        (struct gr_slicing){.first = 0, .n = a, .n_parts = 1, .part = {{.column = 0, .n = a}}};
+    list[1] =
+        (struct gr_slicing){.first = a, .n = b, .n_parts = 1, .part = {{.column = 1, .n = b}}};
+    list[2] = (struct gr_slicing){.first = a + b,
+                                  .n = a * b,
+                                  .n_parts = 2,
+                                  .part = {{.column = 0, .n = a}, {.column = 1, .n = b}}};
+    *out = (struct gr_slicings){.n = 3, .list = list, .n_groups = a + b + a * b};
+}
+
+static const struct gr_slice_rules rules = {.least_rows = 10, .least_silos = 2};
+
+/* Of the table 3 x 3 the rows in each cell, in how many silos, and which are withheld. */
+static const struct {
+    int64_t rows[9], silos;
+    const char *withheld; /* of 3 + 3 + 9 groups */
+} crossings[] = {
+    /* Nothing is small. */
+    {{50, 40, 30, 20, 50, 60, 70, 0, 10}, 3, "000 000 000 000 000"},
+    /* A small cell, and the smallest of its row, its column, and where these meet. */
+    {{4, 40, 30, 20, 50, 60, 70, 80, 90}, 3, "000 000 101 101 000"},
+    /* A small row: with it the next smallest, and all cells of both. */
+    {{3, 4, 1, 20, 50, 60, 70, 80, 90}, 3, "110 000 111 111 000"},
+    /* Two small ones are fewer than the threshold together. */
+    {{4, 3, 30, 20, 50, 60, 70, 80, 90}, 3, "000 000 111 111 000"},
+    /* All of one silo: nothing is told. */
+    {{50, 40, 30, 20, 50, 60, 70, 80, 90}, 1, "111 111 111 111 111"},
+};
+
+START_TEST(test_withheld) {
+    struct gr_slicing list[3];
+    struct gr_slicings s;
+    int64_t rows[15] = {0}, silos[15];
+    uint8_t withheld[15];
+    make_crossing(3, 3, list, &s);
+    for (size_t i = 0; i < 9; i++) {
+        rows[6 + i] = crossings[_i].rows[i];
+        rows[i / 3] += rows[6 + i];
+        rows[3 + i % 3] += rows[6 + i];
+    }
+    for (size_t i = 0; i < 15; i++)
+        silos[i] = rows[i] > 0 ? crossings[_i].silos : 0;
+    gr_slices_withhold(&s, rows, silos, &rules, withheld);
+    for (size_t i = 0; i < 15; i++)
+        ck_assert_msg(withheld[i] == (crossings[_i].withheld[i + i / 3] == '1'),
+                      "group %zu is %swithheld", i, withheld[i] ? "" : "not ");
+}
+END_TEST
+
+/* Whatever is withheld of a line has rows enough together, over random tables. */
+START_TEST(test_lines) {
+    struct gr_slicing list[3];
+    struct gr_slicings s;
+    int64_t rows[4 + 5 + 20] = {0}, silos[4 + 5 + 20];
+    uint8_t withheld[4 + 5 + 20];
+    uint32_t state = 7 + (uint32_t)_i;
+    make_crossing(4, 5, list, &s);
+    for (size_t i = 0; i < 20; i++) {
+        state = state * 1664525 + 1013904223;
+        rows[9 + i] = (state >> 16) % 40;
+        rows[i / 5] += rows[9 + i];
+        rows[4 + i % 5] += rows[9 + i];
+    }
+    for (size_t i = 0; i < 29; i++)
+        silos[i] = 2;
+    gr_slices_withhold(&s, rows, silos, &rules, withheld);
+    for (size_t line = 0; line < 9; line++) {
+        int64_t sum = 0;
+        int n = 0;
+        for (size_t i = 0; i < 20; i++) {
+            if ((line < 4 ? i / 5 : 4 + i % 5) != line) continue;
+            ck_assert(withheld[9 + i] || rows[9 + i] == 0 || rows[9 + i] >= 10);
+            n += withheld[9 + i];
+            sum += withheld[9 + i] ? rows[9 + i] : 0;
+        }
+        const bool whole = n == (line < 4 ? 5 : 4);
+        ck_assert_msg(n == 0 || sum == 0 || whole || (n > 1 && sum >= 10),
+                      "line %zu: %d groups with %lld rows", line, n, (long long)sum);
+        /* All of a line is withheld: so is the line, or it has rows enough. */
+        ck_assert(!whole || sum >= 10 || sum == 0 || withheld[line]);
+    }
+}
+END_TEST
+
+/* ---- fairness ------------------------------------------------------------------------------- */
+
+/*
+ * Hand-made tables: by group rows of class 0 taken for 0 and 1, rows of class 1 likewise. Expected
+ * values by the definitions of fairlearn 0.10 (demographic_parity_difference and _ratio,
+ * equalized_odds_difference and _ratio with agg worst_case, MetricFrame.difference and .ratio
+ * between groups of true_positive_rate and of precision), worked out by hand.
+ */
+static const struct {
+    int64_t count[3][4];
+    double expected[4][2]; /* demographic parity, opportunity, odds, predictive parity */
+} tables[] = {
+    {{{40, 10, 20, 30}, {25, 5, 10, 60}, {70, 10, 5, 15}},
+     {{0.4, 0.25 / 0.65}, {6.0 / 7 - 0.6, 0.7}, {6.0 / 7 - 0.6, 0.625}, {60.0 / 65 - 0.6, 0.65}}},
+    {{{90, 10, 0, 20}, {10, 90, 10, 10}, {50, 50, 5, 15}},
+     {{100.0 / 120 - 0.25, 0.3}, {0.5, 0.5}, {0.8, 1.0 / 9}, {20.0 / 30 - 0.1, 0.15}}},
+};
+
+static uint8_t left_out[3]; /* of scores_of */
+
+static struct gr_slice_scores scores_of(const int64_t count[3][4], struct gr_slicing *slicing,
+                                        struct gr_slicings *slicings,
+                                        struct gr_slice_tally total[3]) {
+    *slicing = (struct gr_slicing){.n = 3, .n_parts = 1, .part = {{.n = 3}}};
+    *slicings = (struct gr_slicings){.n = 1, .list = slicing, .n_groups = 3};
+    memset(total, 0, 3 * sizeof *total);
+    memset(left_out, 0, sizeof left_out);
+    for (size_t g = 0; g < 3; g++)
+        for (size_t i = 0; i < 4; i++) {
+            total[g].count[i] = count[g][i] * GR_WEIGHT_ONE;
+            total[g].rows += count[g][i];
+            total[g].weight += total[g].count[i];
+        }
+    return (struct gr_slice_scores){
+        .slicings = slicings, .classes = 2, .total = total, .withheld = left_out};
+}
+
+START_TEST(test_fairness) {
+    struct gr_slicing slicing;
+    struct gr_slicings slicings;
+    struct gr_slice_tally total[3];
+    const struct gr_slice_scores s = scores_of(tables[_i].count, &slicing, &slicings, total);
+    for (int m = 0; m < 4; m++)
+        for (int ratio = 0; ratio < 2; ratio++) {
+            const struct gr_fairness_value v =
+                gr_fairness(&s, 0, (enum gr_fairness_measure)m, ratio);
+            ck_assert_msg(fabs(v.value - tables[_i].expected[m][ratio]) < 1e-12, "%s %d: %.17g",
+                          gr_fairness_name((enum gr_fairness_measure)m), ratio, v.value);
+            ck_assert(v.lower <= v.value && v.value <= v.upper);
+        }
+    const struct gr_fairness_value impact = gr_fairness(&s, 0, GR_DISPARATE_IMPACT, true);
+    ck_assert(fabs(impact.value - tables[_i].expected[0][1]) < 1e-12);
+}
+END_TEST
+
+/* A group without rows of class 1 has no sensitivity, and one without rows is none. */
+START_TEST(test_undefined) {
+    static const int64_t none[3][4] = {{40, 10, 20, 30}, {25, 5, 0, 0}, {0, 0, 0, 0}};
+    struct gr_slicing slicing;
+    struct gr_slicings slicings;
+    struct gr_slice_tally total[3];
+    struct gr_slice_scores s = scores_of(none, &slicing, &slicings, total);
+    struct gr_fairness_value v = gr_fairness(&s, 0, GR_EQUAL_OPPORTUNITY, false);
+    ck_assert(isnan(v.value));
+    ck_assert_str_eq(v.why, "one class only");
+    ck_assert_uint_eq(v.why_of, 1);
+    v = gr_fairness(&s, 0, GR_DEMOGRAPHIC_PARITY, false);
+    ck_assert(fabs(v.value - (0.4 - 1.0 / 6)) < 1e-12);
+    left_out[1] = 1;
+    v = gr_fairness(&s, 0, GR_DEMOGRAPHIC_PARITY, false);
+    ck_assert_str_eq(v.why, "fewer than two groups are told");
+    /* In steps that hide fewer than 10 rows; 50 rows of 100 are 0.5 give or take 0.05. */
+    s = scores_of(tables[0].count, &slicing, &slicings, total);
+    s.rules.hidden = 10;
+    const struct gr_slice_value told = gr_slice_told(&s, 0, GR_SLICE_SELECTION_RATE);
+    ck_assert(fabs(told.value - 0.4) < 1e-12 && fabs(told.upper - told.lower - 0.1) < 1e-12);
+    const struct gr_slice_value few = gr_slice_told(&s, 2, GR_SLICE_SENSITIVITY);
+    ck_assert(few.lower <= 0.75 && few.upper >= 0.75 && few.upper - few.lower >= 0.25);
+}
+END_TEST
+
+/* Newcombe 1998, table II, method 10: (a) 56/70 - 48/80, (d) 5/56 - 0/29, (f) 10/10 - 0/20. */
+START_TEST(test_intervals) {
+    static const struct {
+        double x, n, y, m, lower, upper;
+    } of[] = {{56, 70, 48, 80, 0.0524, 0.3339},
+              {5, 56, 0, 29, -0.0381, 0.1926},
+              {10, 10, 0, 20, 0.6791, 1.0}};
+    for (size_t i = 0; i < COUNT(of); i++) {
+        const struct gr_interval found =
+            gr_difference_interval((struct gr_share_of){of[i].x / of[i].n, of[i].n},
+                                   (struct gr_share_of){of[i].y / of[i].m, of[i].m});
+        ck_assert_msg(fabs(found.lower - of[i].lower) < 5e-5 &&
+                          fabs(found.upper - of[i].upper) < 5e-5,
+                      "%zu: %g %g", i, found.lower, found.upper);
+    }
+    /* The ratio's limits hold the ratio, and meet it where there are many rows. */
+    const struct gr_interval ratio =
+        gr_ratio_interval((struct gr_share_of){0.2, 1e10}, (struct gr_share_of){0.4, 1e10});
+    ck_assert(ratio.lower < 0.5 && ratio.upper > 0.5 && ratio.upper - ratio.lower < 1e-4);
+    const struct gr_interval none =
+        gr_ratio_interval((struct gr_share_of){0, 20}, (struct gr_share_of){0.4, 20});
+    ck_assert(none.lower == 0 && none.upper > 0 && none.upper < 1);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("slices");
     TCase *tests = tcase_create("slices");
@@ -166,6 +363,11 @@ int main(void) {
     tcase_add_test(tests, test_features);
     tcase_add_test(tests, test_groups);
     tcase_add_loop_test(tests, test_refused, 0, COUNT(refused));
+    tcase_add_loop_test(tests, test_withheld, 0, COUNT(crossings));
+    tcase_add_loop_test(tests, test_lines, 0, 200);
+    tcase_add_loop_test(tests, test_fairness, 0, COUNT(tables));
+    tcase_add_test(tests, test_undefined);
+    tcase_add_test(tests, test_intervals);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Slices as a part of evaluation.json. */
+#ifndef GRANARY_EVALUATE_SLICES_JSON_H
+#define GRANARY_EVALUATE_SLICES_JSON_H
+
+#include <granary/slices.h>
+
+#include <jansson.h>
+
+/* The caller's; NULL where memory is refused. scores NULL: `why` says the reason. */
+json_t *gr_slices_json(const struct gr_slice_scores *scores, const char *why);
+
+#endif
