@@ -433,6 +433,19 @@ struct gr_import_options {
 gr_status gr_import_csv(const char *path, const struct gr_import_options *options,
                         const char *out_path) GR_CHECKED;
 
+/* Rows as they were read, and the columns that they were read by; NULL: the table names none. */
+struct gr_rows_part {
+    const struct gr_rows *rows;
+    const struct gr_columns *columns;
+};
+/*
+ * Not collective. Writes the rows of n parts of `data`, which is not preprocessed, one after
+ * another as a granary HDF5 table: the values as they were read, all columns of it, and the
+ * categories of all parts in open ones. Errors: GR_ERROR_DATA, GR_ERROR_WRITE.
+ */
+gr_status gr_rows_write(const char *path, const struct gr_data *data,
+                        const struct gr_rows_part *parts, size_t n) GR_CHECKED;
+
 /* ---- guessing ------------------------------------------------------------------------------- */
 
 /* Column of a table that is guessed, for the person whose table it is. Text is never NULL. */
