@@ -108,6 +108,7 @@ extern const size_t gr_commands_n;
 
 /* Options of commands with many, beside the command. */
 extern const struct gr_option gr_sweep_options[];
+extern const struct gr_option gr_compare_options[];
 
 /* NULL: there is none of this name. */
 const struct gr_command *gr_command_find(const char *name);
@@ -149,6 +150,7 @@ gr_status gr_command_watch(struct gr_invocation *invocation);
 gr_status gr_command_explain(struct gr_invocation *invocation);
 gr_status gr_command_sweep(struct gr_invocation *invocation);
 gr_status gr_command_reproduce(struct gr_invocation *invocation);
+gr_status gr_command_compare(struct gr_invocation *invocation);
 
 /*
  * The key of the next option, out of the command's row of the table, with its value in optarg; -1:

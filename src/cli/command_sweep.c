@@ -364,6 +364,21 @@ static void tell_plan(const struct gr_sweep_plan *plan) {
     fflush(stdout);
 }
 
+static gr_status tell(const struct gr_sweep_plan *plan, const struct gr_schedule_asked *asked,
+                      const struct gr_sweep_result *results, const uint32_t *rungs, size_t n_open) {
+    gr_status status;
+    GR_TRY(gr_sweep_write_csv(plan, results, rungs));
+    GR_TRY(gr_sweep_write_journal(plan, results, rungs));
+    if (n_open > 0)
+        printf("%zu run%s %s at work elsewhere\n", n_open, n_open == 1 ? "" : "s",
+               n_open == 1 ? "is" : "are");
+    if (!asked->quiet) putchar('\n');
+    GR_TRY(gr_sweep_print(plan, results, rungs));
+    status = gr_plan_judge(plan, results);
+out:
+    return status;
+}
+
 gr_status gr_command_sweep(struct gr_invocation *invocation) {
     gr_status status;
     struct sweep_words words = {.schedule = {.ranks = 1, .grace_s = 60}};
@@ -375,8 +390,12 @@ gr_status gr_command_sweep(struct gr_invocation *invocation) {
         GR_TRY(lay_plan(&words, &plan));
     else
         GR_TRY(gr_plan_read(words.folder, &plan));
+    if (!gr_plan_is_of(&plan, "sweep")) {
+        status = gr_fail(GR_ERROR_DATA, "%s: the folder of `granary compare`", plan.folder);
+        goto out;
+    }
     if (!words.schedule.quiet) tell_plan(&plan);
-    if (!words.plan_only) status = gr_plan_run(&plan, &words.schedule);
+    if (!words.plan_only) status = gr_plan_run(&plan, &words.schedule, tell);
 out:
     gr_plan_release(&plan);
     free(words.points.over.text);

@@ -413,6 +413,22 @@ const struct gr_command gr_commands[] = {
          "\n"
          "example: granary sweep configs/synthetic.yaml --seeds 5 \\\n"
          "             --over train.learning_rate=0.01,0.1 --over strategy.name=fedavg,fedadam\n"},
+    {.name = "compare",
+     .run = gr_command_compare,
+     .flags = GR_COMMAND_LONG,
+     .summary = "compare a federation with each silo alone and with all rows in one place",
+     .usage = "usage: granary compare CONFIG [--seeds N] [--leave-one-out] [--metric NAME]\n"
+              "                       [--set S.K=V]... [--run FOLDER] [--jobs N]\n"
+              "                       [--grace SECONDS] [--retry] [--quiet]\n",
+     .options = gr_compare_options,
+     .notes =
+         "Trains by the same rounds and judges on the same held-out rows. FOLDER holds copies of\n"
+         "the rows, the runs, and compare.csv. Stopped or killed, the same command goes on. What\n"
+         "silos alone score is told only where policy.minimum_silos is 1 (77). `granary help\n"
+         "comparisons` tells more.\n"
+         "\n"
+         "example: granary compare configs/heart-disease.yaml --seeds 5 --leave-one-out \\\n"
+         "             --set policy.minimum_silos=1\n"},
     {.name = "coordinate",
      .run = gr_command_coordinate,
      .flags = GR_COMMAND_MPI | GR_COMMAND_LONG,

@@ -62,6 +62,8 @@ gr_status gr_plan_lay(struct gr_sweep_plan *plan, json_t *files) GR_CHECKED;
 gr_status gr_plan_take(const char *folder, json_t *json, struct gr_sweep_plan *out) GR_CHECKED;
 /* Reads the plan that a folder holds. Errors: GR_ERROR_DATA. */
 gr_status gr_plan_read(const char *folder, struct gr_sweep_plan *out) GR_CHECKED;
+/* Whether the plan is of that command: "sweep", "compare". */
+bool gr_plan_is_of(const struct gr_sweep_plan *plan, const char *command);
 void gr_plan_release(struct gr_sweep_plan *plan);
 /* Point and seed of run r are r / n_seeds and r % n_seeds. */
 size_t gr_plan_runs(const struct gr_sweep_plan *plan);
@@ -185,9 +187,26 @@ gr_status gr_schedule_rung(const struct gr_sweep_plan *plan, const struct gr_sch
                            struct gr_claims *claims, uint32_t rung, const bool *points,
                            size_t *n_open) GR_CHECKED;
 
-/* Runs a plan as far as it can be, and tells and writes what it came to; behind gr_watch_begin.
- * Errors: as gr_schedule_rung; the code of the first run that failed. */
-gr_status gr_plan_run(const struct gr_sweep_plan *plan,
-                      const struct gr_schedule_asked *asked) GR_CHECKED;
+/* Tells and writes what the runs of a plan came to. rungs: the last that each point is in; n_open:
+ * runs that others are at work on. */
+typedef gr_status (*gr_plan_teller)(const struct gr_sweep_plan *plan,
+                                    const struct gr_schedule_asked *asked,
+                                    const struct gr_sweep_result *results, const uint32_t *rungs,
+                                    size_t n_open);
+/* Runs a plan as far as it can be, and has it told; behind gr_watch_begin. Errors: as
+ * gr_schedule_rung; what the teller returns. */
+gr_status gr_plan_run(const struct gr_sweep_plan *plan, const struct gr_schedule_asked *asked,
+                      gr_plan_teller tell) GR_CHECKED;
+/* The code of the first run that failed, with words. */
+gr_status gr_plan_judge(const struct gr_sweep_plan *plan,
+                        const struct gr_sweep_result *results) GR_CHECKED;
+
+/* ---- granary compare ------------------------------------------------------------------------- */
+
+/* The silos and modes of a comparison as they stand in its plan; compare_scores.c. Scores each
+ * model on the held-out rows of silos, prints the table and writes compare.csv. */
+gr_status gr_compare_tell(const struct gr_sweep_plan *plan, const struct gr_schedule_asked *asked,
+                          const struct gr_sweep_result *results, const uint32_t *rungs,
+                          size_t n_open) GR_CHECKED;
 
 #endif

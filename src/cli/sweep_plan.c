@@ -151,6 +151,11 @@ out:
     return status;
 }
 
+bool gr_plan_is_of(const struct gr_sweep_plan *plan, const char *command) {
+    const char *format = gr_json_text(plan->json, "format");
+    return format && strncmp(format, "granary-", 8) == 0 && strcmp(format + 8, command) == 0;
+}
+
 void gr_plan_release(struct gr_sweep_plan *plan) {
     json_decref(plan->json);
     gr_free(plan->folder);
@@ -180,20 +185,23 @@ static gr_status check_empty(const char *folder) {
     return status;
 }
 
+/* Also where neither has the member. */
+static bool is_same_member(const json_t *a, const json_t *b, const char *name) {
+    const json_t *one = json_object_get(a, name), *other = json_object_get(b, name);
+    return (!one && !other) || json_equal(one, other);
+}
+
 static gr_status refuse_other(const struct gr_sweep_plan *there, const json_t *json) {
-    static const char *const members[] = {"format", "keys", "points", "seeds",
-                                          "rungs",  "set",  "metric", "maximize"};
-    const json_t *then = json_object_get(there->json, "digests"),
-                 *now = json_object_get(json, "digests");
+    static const char *const members[] = {"format", "keys",    "points", "silos",  "seeds",
+                                          "rungs",  "halving", "set",    "metric", "maximize"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
-        if (!json_equal(json_object_get(there->json, members[i]),
-                        json_object_get(json, members[i])))
+        if (!is_same_member(there->json, json, members[i]))
             return gr_fail(GR_ERROR_WRITE,
                            "%s: is another one's: its \"%s\" differ from those of this command; "
                            "--run names another folder, and `granary sweep --run` of this one goes "
                            "on with its plan",
                            there->folder, members[i]);
-    if (!json_equal(then, now))
+    if (!is_same_member(there->json, json, "digests"))
         return gr_fail(GR_ERROR_CONFIG,
                        "%s: the config has changed since its plan was made, and runs by two "
                        "configs cannot be compared; --run names another folder, and `granary sweep "
@@ -299,6 +307,23 @@ static gr_status add_list(struct gr_overrides *out, const json_t *list) {
     return status;
 }
 
+/* A path may have any letters: as text of JSON it is YAML. */
+static gr_status add_path(struct gr_overrides *out, const char *key, const char *path) {
+    gr_status status = GR_OK;
+    json_t *json = json_string(path);
+    char *quoted = json ? json_dumps(json, JSON_ENCODE_ANY) : NULL, *text;
+    if (!quoted) {
+        status = gr_fail(GR_ERROR_CONFIG, "%s: found a path that is no UTF-8", key);
+        goto out;
+    }
+    GR_TRY(gr_text_format(&text, "%s=%s", key, quoted));
+    status = add_override(out, text);
+out:
+    free(quoted);
+    json_decref(json);
+    return status;
+}
+
 /* The user's --set first, then the point's values, and last what is the sweep's own. */
 gr_status gr_plan_overrides(const struct gr_sweep_plan *plan, size_t run, uint32_t rung,
                             struct gr_overrides *out) {
@@ -319,8 +344,7 @@ gr_status gr_plan_overrides(const struct gr_sweep_plan *plan, size_t run, uint32
     GR_TRY(add_override(out, text));
     GR_TRY(gr_text_format(&text, "run.name=%s", name));
     GR_TRY(add_override(out, text));
-    GR_TRY(gr_text_format(&text, "run.directory=\"%s\"", plan->folder));
-    GR_TRY(add_override(out, text));
+    GR_TRY(add_path(out, "run.directory", plan->folder));
     if (plan->n_rungs > 1) {
         GR_TRY(gr_text_format(&text, "run.rounds=%u", gr_plan_rounds(plan, rung)));
         GR_TRY(add_override(out, text));

@@ -39,42 +39,26 @@ out:
     return status;
 }
 
-/* The code of the first run that failed is that of the whole. */
-static gr_status judge(const struct planned_runs *runs) {
-    const size_t n = gr_plan_runs(runs->plan);
+gr_status gr_plan_judge(const struct gr_sweep_plan *plan, const struct gr_sweep_result *results) {
+    const size_t n = gr_plan_runs(plan);
     size_t failed = 0, first = n;
     char name[GR_RUN_NAME_MAX];
     for (size_t run = n; run-- > 0;) {
-        if (runs->results[run].state != GR_SWEEP_FAILED) continue;
+        if (results[run].state != GR_SWEEP_FAILED) continue;
         failed++;
         first = run;
     }
     if (failed == 0) return GR_OK;
-    gr_plan_run_name(runs->plan, first, name);
-    const int code = runs->results[first].code;
+    gr_plan_run_name(plan, first, name);
+    const int code = results[first].code;
     return gr_fail(code > 0 ? (gr_status)code : GR_ERROR_DATA,
                    "%zu of %zu runs failed, the first %s: %s; --retry starts them again", failed, n,
-                   name, runs->results[first].reason);
+                   name, results[first].reason);
 }
 
 /* What a stop leaves is told as well, but its own words and code go before those of runs. */
-static gr_status tell(struct planned_runs *runs, const struct gr_schedule_asked *asked,
-                      size_t n_open) {
-    gr_status status;
-    GR_TRY(read_results(runs));
-    GR_TRY(gr_sweep_write_csv(runs->plan, runs->results, runs->rungs));
-    GR_TRY(gr_sweep_write_journal(runs->plan, runs->results, runs->rungs));
-    if (n_open > 0)
-        printf("%zu run%s %s at work elsewhere\n", n_open, n_open == 1 ? "" : "s",
-               n_open == 1 ? "is" : "are");
-    if (!asked->quiet) putchar('\n');
-    GR_TRY(gr_sweep_print(runs->plan, runs->results, runs->rungs));
-    status = judge(runs);
-out:
-    return status;
-}
-
-gr_status gr_plan_run(const struct gr_sweep_plan *plan, const struct gr_schedule_asked *asked) {
+gr_status gr_plan_run(const struct gr_sweep_plan *plan, const struct gr_schedule_asked *asked,
+                      gr_plan_teller tell) {
     gr_status status;
     struct planned_runs runs = {.plan = plan};
     struct gr_claims *claims = NULL;
@@ -89,7 +73,8 @@ gr_status gr_plan_run(const struct gr_sweep_plan *plan, const struct gr_schedule
     snprintf(why, sizeof why, "%s", gr_message());
     gr_claims_close(claims);
     claims = NULL;
-    status = tell(&runs, asked, n_open);
+    status = read_results(&runs);
+    if (status == GR_OK) status = tell(plan, asked, runs.results, runs.rungs, n_open);
     if (ran != GR_OK) status = gr_fail(ran, "%s", why);
 out:
     gr_claims_close(claims);

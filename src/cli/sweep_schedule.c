@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -214,12 +215,14 @@ static gr_status note_failure(struct schedule *s, size_t i, int code, const char
 
 static void tell_done(struct schedule *s, size_t i) {
     struct gr_sweep_result result = {0};
-    char words[128] = "done";
-    const size_t score = gr_score_find(s->plan->metric);
-    if (!s->asked->quiet && gr_result_read(s->plan, i, s->rung, &result) == GR_OK &&
-        score < GR_SCORES_MAX)
-        snprintf(words, sizeof words, "%s %.4g  %llu rounds in %.3g s", s->plan->metric,
-                 result.last[score], (unsigned long long)result.rounds, result.seconds);
+    char words[128] = "done", score[64] = "";
+    const size_t metric = gr_score_find(s->plan->metric);
+    if (!s->asked->quiet && gr_result_read(s->plan, i, s->rung, &result) == GR_OK) {
+        if (metric < GR_SCORES_MAX && !isnan(result.last[metric]))
+            snprintf(score, sizeof score, "%s %.4g  ", s->plan->metric, result.last[metric]);
+        snprintf(words, sizeof words, "%s%llu rounds in %.3g s", score,
+                 (unsigned long long)result.rounds, result.seconds);
+    }
     gr_free(result.by_rung);
     settle(s, i, FATE_DONE, words);
 }

@@ -7,7 +7,7 @@ check "without words: overview and usage code" exits 64 "$GRANARY"
 check "overview names the commands" says "train"
 check "help" exits 0 "$GRANARY" help
 check "help lists inspect" prints "inspect"
-for command in train run sweep init validate watch explain reproduce inspect gate evaluate predict report import keygen study approve audit privacy completion releases version; do
+for command in train run sweep compare init validate watch explain reproduce inspect gate evaluate predict report import keygen study approve audit privacy completion releases version; do
     check "help $command" exits 0 "$GRANARY" help $command
     check "help $command has an example" prints "example:"
     cp "$OUT" help

@@ -84,13 +84,21 @@ fi
 
 # ---- draws, a file, halving ---------------------------------------------------------------------
 check "draws" exits 0 "$GRANARY" sweep tiny.yaml --over train.learning_rate=0.001..0.1:log --over train.epochs=1..3 \
-    --random 9 --halving 3 --set run.rounds=9 --run drawn
+    --random 9 --halving 3 --set run.rounds=9 --metric validation_loss --run drawn
+cp "$OUT" table
 check "nine points" equal "$(grep -c '^p' drawn/sweep.csv)" 9
 check "within the ranges" awk -F, 'NR > 1 && !($3 >= 0.001 && $3 <= 0.1 && $4 ~ /^[123]$/) { exit 1 }' drawn/sweep.csv
 check "not all alike" test "$(cut -d, -f3 drawn/sweep.csv | sort -u | wc -l)" = 10
 check "six have one round" equal "$(grep -c ',dropped,1,' drawn/sweep.csv)" 6
 check "two have three" equal "$(grep -c ',dropped,3,' drawn/sweep.csv)" 2
 check "one has all" equal "$(grep -c ',done,9,' drawn/sweep.csv)" 1
+# at ROUND STATES: the least and greatest loss in that round of the runs in these states.
+at() { grep -E ",($2)," drawn/sweep.csv | cut -d, -f1 | while read -r run; do
+    sed -n "s/^{\"round\":$1,.*\"validation_loss\":\([0-9.e+-]*\),.*/\1/p" "drawn/$run/metrics.jsonl"; done | sort -g; }
+check "the best of round 1 went on" awk "BEGIN { exit !($(at 1 'dropped,3|done,9' | tail -1) <= $(at 1 'dropped,1' | head -1)) }"
+check "the best of round 3 went on" awk "BEGIN { exit !($(at 3 'done,9') <= $(at 3 'dropped,3' | head -1)) }"
+check "the last rung stands first" equal "$(awk '/^learning_rate/ { getline; print $NF }' table)" 9
+check "and then the least loss" equal "$(awk '$NF == 1 { print $3 }' table)" "$(awk '$NF == 1 { print $3 }' table | sort -g)"
 winner=drawn/$(grep ',done,9,' drawn/sweep.csv | cut -d, -f1)
 check "it was resumed" equal "$(stretches "$winner")" 3
 check "and no round done twice" equal "$(lines "$winner/metrics.jsonl")" 9
