@@ -212,6 +212,8 @@ int gr_comm_rank(const struct gr_comm *comm);
 int gr_comm_size(const struct gr_comm *comm);
 /* Not collective. Shared windows in use in the present epoch, over all ranks. */
 int gr_comm_nodes(const struct gr_comm *comm);
+/* Not collective. Whether this rank is the first of its node in the present epoch. */
+bool gr_comm_leads_node(const struct gr_comm *comm);
 /* Not collective. Hosts of all slots. */
 int gr_comm_hosts(const struct gr_comm *comm);
 /* Not collective. The present epoch, from 0: one more with each change of the membership. */
@@ -352,6 +354,12 @@ void gr_comm_texts_release(struct gr_comm_texts *texts);
 /* Not collective. Bytes this process has handed to MPI or written to shared windows for others,
  * since the start. */
 uint64_t gr_comm_bytes_sent(const struct gr_comm *comm);
+/* The same by the link that they took; control: small messages of the control plane, on any. */
+struct gr_comm_bytes {
+    uint64_t inside_nodes, between_nodes, between_parties, control;
+};
+/* Not collective. */
+void gr_comm_bytes(const struct gr_comm *comm, struct gr_comm_bytes *out);
 
 /* ---- control plane ------------------------------------------------------------------------ */
 

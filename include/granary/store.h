@@ -467,8 +467,19 @@ struct gr_privacy_account {
     double before;        /* epsilon that earlier runs have spent, of the silo where it is most */
     double total;         /* with these, once all rounds that fit are done */
 };
+/* What a stretch has cost, when it is over. */
+struct gr_costs {
+    bool known;
+    int hosts, ranks; /* ranks: whose bytes are counted, those there at the end */
+    double seconds;   /* by the clock, from the first of its rounds on */
+    struct gr_comm_bytes bytes;
+    double joules; /* of hosts whose counters can be read; below 0: of none */
+    int energy_nodes;
+    const char *no_energy; /* why; NULL: there is some */
+};
 struct gr_manifest {
     const struct gr_config *config;
+    const struct gr_costs *costs; /* NULL: not the end */
     int ranks, nodes;
     uint32_t n_silos;
     struct gr_run_data data;

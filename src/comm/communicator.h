@@ -204,6 +204,8 @@ struct gr_comm {
     const int32_t *host_of; /* slot of each silo; borrowed; NULL: not known */
     size_t ids_max;         /* silos of the federation, at most as many ids in a message */
     uint64_t bytes_sent;
+    /* Of these: messages to ranks of other nodes, to other parties, and of the control plane. */
+    uint64_t bytes_between, bytes_parties, bytes_control;
     struct gr_control_sent control_sent[GR_CONTROL_KINDS]; /* of bytes_sent; measured by tests */
 };
 

@@ -22,6 +22,7 @@ static void count_sent(struct gr_comm *comm, const struct gr_packet *packet) {
     sent->bytes += packet->bytes;
     if (packet->bytes > sent->largest) sent->largest = packet->bytes;
     comm->bytes_sent += packet->bytes;
+    comm->bytes_control += packet->bytes;
 }
 
 /* A peer of the same node may be asleep on its event and not in MPI: it is woken. */

@@ -59,8 +59,11 @@ gr_status gr_message_send(struct gr_comm *comm, int slot, int tag, const void *b
     if (n > INT_MAX) return gr_fail(GR_ERROR_INTERNAL, "message of %zu bytes", n);
     if (comm->lost) return gr_comm_lose(comm, "the membership changes");
     comm->bytes_sent += n;
-    if (gr_link_is_foreign(comm->link, slot))
+    if (gr_link_is_foreign(comm->link, slot)) {
+        comm->bytes_parties += n;
         return gr_link_send(comm, slot, tag, bytes, n, &message->ticket);
+    }
+    comm->bytes_between += n;
     slot -= comm->first;
     return gr_detect_error(comm,
                            MPI_Isend(bytes, (int)n, MPI_BYTE, slot, gr_message_tag(comm, tag),

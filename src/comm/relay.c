@@ -456,6 +456,7 @@ static gr_status all_reduce(struct gr_relay *relay, size_t p) {
     const size_t width = gr_word_width(relay->shape.codec->element);
     if (relay->comm->lost) return gr_comm_lose(relay->comm, "the membership changes");
     relay->comm->bytes_sent += bytes(relay, p);
+    relay->comm->bytes_between += bytes(relay, p);
     return gr_detect_error(relay->comm,
                            MPI_Iallreduce(MPI_IN_PLACE, sum_buffer(relay, p),
                                           (int)elements(relay, p), sums->type[width],

@@ -190,6 +190,7 @@ static gr_status run_rounds(struct gr_run_state *run) {
                                    gr_federation_rounds_done(run->federation), gr_run_resumes(run));
         }
         GR_TRY(status);
+        gr_costs_take(run);
         if (!stop && !is_done(run)) GR_TRY(gr_run_respawn(run));
     }
     if (!is_done(run)) run->asked = stopped_by(run);
@@ -247,6 +248,7 @@ static gr_status write_and_leave(struct gr_run_state *run, gr_status outcome,
     if (outcome == GR_STOPPED) status = keep_rounds(run);
     if (outcome == GR_OK) status = gr_evaluate_outcome(run->federation);
     if (outcome == GR_OK && status == GR_OK) status = gr_postprocess_find(run->federation);
+    if (status == GR_OK) status = gr_costs_sum(run);
     if (status == GR_OK) {
         (void)gr_fail(outcome, "%s", message); /* what ended the run is written down */
         gr_run_allow(run, (double)(run->federation->layout->size * sizeof(float)));
@@ -689,6 +691,7 @@ out:
 /* Collective. The rounds, and the end. */
 static gr_status run_through(struct gr_run_state *run) {
     run->written = gr_federation_rounds_done(run->federation);
+    gr_costs_begin(run);
     gr_status status = run_rounds(run);
     if (gr_comm_over(run->comm)) return end_of_others(run);
     if (status == GR_ERROR_INTERNAL || run->leaves || gr_comm_out(run->comm)) return status;

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "base/energy.h"
 #include "federation/internal.h"
 
 struct gr_run_state {
@@ -50,7 +51,10 @@ struct gr_run_state {
     uint32_t refusals; /* checkpoints in a row that were refused for another reason than room */
     struct gr_journal *journal; /* this rank's; owned; NULL: it keeps none */
     bool leaves;                /* by itself, for its journal says so */
-    bool private;               /* files are closed to others; before, the process had */
+    struct gr_costs costs;      /* of this stretch, at its end */
+    double costs_begun_s;
+    struct gr_energy energy; /* of this rank's host, or why not */
+    bool private;            /* files are closed to others; before, the process had */
     mode_t umask;
     /* Rank 0's. */
     struct gr_run_directory *directory;
@@ -203,6 +207,14 @@ gr_status gr_sealing_note(struct gr_run_state *run) GR_CHECKED;
 gr_status gr_sealing_round(struct gr_run_state *run, uint32_t round) GR_CHECKED;
 /* Not collective. The journal is closed, by how the run ended here; the process is as before. */
 void gr_sealing_end(struct gr_run_state *run, gr_status status);
+
+/* ---- costs.c --------------------------------------------------------------------------------- */
+
+void gr_costs_begin(struct gr_run_state *run);
+/* After each round. */
+void gr_costs_take(struct gr_run_state *run);
+/* Collective. What the stretch has cost up to now, into run->costs. */
+gr_status gr_costs_sum(struct gr_run_state *run) GR_CHECKED;
 
 /* ---- monitoring.c: rank 0 only --------------------------------------------------------------- */
 

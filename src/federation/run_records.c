@@ -70,6 +70,7 @@ static gr_status write_manifest(struct gr_run_state *run, const char *outcome,
         .resumed_from = run->resumed_from,
         .ended_utc = end ? now : NULL,
         .outcome = outcome,
+        .costs = end ? &run->costs : NULL,
         .rounds_done = gr_federation_rounds_done(f),
         .model_digest = model_digest,
         .postprocessing = model_digest ? gr_postprocess_text(f) : NULL,
@@ -692,5 +693,6 @@ void gr_records_begin_anew(struct gr_run_state *run) {
 }
 
 void gr_records_close(struct gr_run_state *run) {
+    gr_energy_close(&run->energy);
     let_go(run);
 }

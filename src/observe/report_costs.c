@@ -61,6 +61,80 @@ static void write_phase(FILE *page, const char *name, double seconds,
     fputs("</td></tr>\n", page);
 }
 
+/* Sums over the stretches whose end is recorded. */
+struct costs {
+    size_t known, all;
+    double node_hours, joules;
+    uint64_t inside, between, parties, control;
+    const char *no_energy; /* of the last stretch that has none; NULL: all have */
+};
+
+static struct costs costs_of(const struct gr_report_run *run) {
+    struct costs sum = {0};
+    json_t *stretch;
+    size_t i;
+    json_array_foreach(json_object_get(run->manifest, "stretches"), i, stretch) {
+        const json_t *costs = json_object_get(stretch, "costs");
+        const json_t *bytes = json_object_get(costs, "bytes");
+        sum.all++;
+        if (!json_is_object(costs)) continue;
+        sum.known++;
+        sum.node_hours += gr_report_positive(gr_json_real(costs, "node_hours"));
+        sum.joules += gr_report_positive(gr_json_real(costs, "energy_joules"));
+        sum.inside += gr_json_count(bytes, "inside_nodes");
+        sum.between += gr_json_count(bytes, "between_nodes");
+        sum.parties += gr_json_count(bytes, "between_parties");
+        sum.control += gr_json_count(bytes, "control");
+        if (!isfinite(gr_json_real(costs, "energy_joules"))) {
+            const char *why = gr_json_text(costs, "no_energy");
+            sum.no_energy = why ? why : "it is not told";
+        }
+    }
+    return sum;
+}
+
+static void write_bytes(FILE *page, const char *link, uint64_t bytes) {
+    fprintf(page, "<tr><th scope=\"row\">%s</th><td>", link);
+    gr_html_bytes(page, (double)bytes);
+    fputs("</td><td></td><td></td></tr>\n", page);
+}
+
+/*
+ * Of the whole run, loading and the end as well. Stretches that were killed have told nothing of
+ * themselves, and are not in it.
+ */
+static void write_whole(FILE *page, const struct gr_report_run *run) {
+    const struct costs c = costs_of(run);
+    const char *job = gr_json_text(run->manifest, "job");
+    if (c.known == 0) return;
+    fputs("<tbody>\n<tr><th scope=\"row\">node-hours</th><td>", page);
+    gr_html_real(page, c.node_hours, c.node_hours < 1 ? 4 : 1);
+    fputs("</td><td></td><td></td></tr>\n", page);
+    write_bytes(page, "bytes inside nodes", c.inside);
+    write_bytes(page, "bytes between nodes", c.between);
+    if (c.parties > 0) write_bytes(page, "bytes to other parties", c.parties);
+    write_bytes(page, "bytes of the control plane", c.control);
+    fputs("<tr><th scope=\"row\">energy of processors and memory</th><td colspan=\"3\">", page);
+    if (c.no_energy) {
+        fputs("<span class=\"muted\">not to be had: ", page);
+        gr_html_text(page, c.no_energy);
+        fputs("</span>", page);
+    } else {
+        gr_html_real(page, c.joules / 3.6e6, 4);
+        fputs(" kWh", page);
+    }
+    fputs("</td></tr>\n</tbody>", page);
+    if (c.known < c.all)
+        fprintf(page,
+                "<tbody><tr><td colspan=\"4\">%zu of %zu stretches did not end in order, and are "
+                "not in node-hours, bytes by link and energy.</td></tr></tbody>",
+                c.all - c.known, c.all);
+    if (!job) return;
+    fputs("<tbody><tr><td colspan=\"4\">Slurm&#39;s own account: <code>sacct -j ", page);
+    gr_html_text(page, job);
+    fputs(" --format=Elapsed,CPUTimeRAW,MaxRSS,ConsumedEnergyRaw</code></td></tr></tbody>", page);
+}
+
 /* Shares are of the time in rounds; loading of data and the end of the run are not in it. */
 void gr_report_costs(FILE *page, const struct gr_report_run *run) {
     struct gr_report_totals t = gr_report_totals_of(run);
@@ -87,7 +161,9 @@ void gr_report_costs(FILE *page, const struct gr_report_run *run) {
     gr_html_bytes(page, (double)t.bytes);
     fputs("</td><td>", page);
     gr_html_bytes(page, (double)t.bytes / (double)run->n);
-    fputs("</td><td></td></tr>\n</tbody></table></div>\n</section>\n", page);
+    fputs("</td><td></td></tr>\n</tbody>", page);
+    write_whole(page, run);
+    fputs("</table></div>\n</section>\n", page);
 }
 
 /* ---- every round ---------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
  * says "running" until it can say more.
  */
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -182,17 +183,35 @@ static json_t *software_of_ranks(const struct gr_manifest *manifest) {
     return json;
 }
 
+/* Whole seconds and joules: more would tell of single batches. */
+static json_t *costs_of(const struct gr_manifest *manifest) {
+    const struct gr_costs *c = manifest->costs;
+    if (!c || !c->known) return json_null();
+    const double seconds = ceil(c->seconds);
+    json_t *json =
+        json_pack("{s:f, s:i, s:i, s:{s:I, s:I, s:I, s:I}, s:o, s:i}", "node_hours",
+                  c->hosts * seconds / 3600, "hosts", c->hosts, "ranks", c->ranks, "bytes",
+                  "inside_nodes", (json_int_t)c->bytes.inside_nodes, "between_nodes",
+                  (json_int_t)c->bytes.between_nodes, "between_parties",
+                  (json_int_t)c->bytes.between_parties, "control", (json_int_t)c->bytes.control,
+                  "energy_joules", c->joules < 0 ? json_null() : json_real(floor(c->joules)),
+                  "energy_of_nodes", c->energy_nodes);
+    if (json && c->no_energy) json_object_set_new(json, "no_energy", json_string(c->no_energy));
+    return json;
+}
+
 /* The earlier ones and this one; `earlier` itself is not changed, for the manifest is written
  * often. */
 static json_t *stretches(const struct gr_run_directory *run, const struct gr_manifest *manifest) {
     json_t *json = json_deep_copy(run->earlier);
-    json_array_append_new(json, json_pack("{s:o, s:o, s:i, s:i, s:i, s:o, s:o}", "started",
+    json_array_append_new(json, json_pack("{s:o, s:o, s:i, s:i, s:i, s:o, s:o, s:o}", "started",
                                           text_or_null(manifest->started_utc), "ended",
                                           text_or_null(manifest->ended_utc), "resumed_from",
                                           (int)manifest->resumed_from, "rounds_done",
                                           (int)manifest->rounds_done, "ranks", manifest->ranks,
                                           "outcome", text_or_null(manifest->outcome),
-                                          "checkpoint_io", text_or_null(manifest->checkpoint_io)));
+                                          "checkpoint_io", text_or_null(manifest->checkpoint_io),
+                                          "costs", costs_of(manifest)));
     return json;
 }
 

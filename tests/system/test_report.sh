@@ -75,6 +75,20 @@ check "the same run twice is no group" exits 0 "$GRANARY" report a a -o x.html
 check "it is two" lacks x.html "are one group"
 rm x.html
 
+# Costs: bytes by link are all that rounds have sent, and what was sent behind the last.
+check "two nodes of two ranks" exits 0 on_ranks 4 train "$TOP/configs/synthetic.yaml" --quiet --run nodes \
+    --set run.rounds=3 --set aggregation.ranks_per_node=2
+bytes() { sed -n "s/^ *\"$1\": \([0-9]*\).*/\1/p" nodes/manifest.json; }
+sent=$(sed 's/.*"bytes_sent":\([0-9]*\).*/\1/' nodes/metrics.jsonl | awk "{n += \$1} END {print n}")
+all=$(($(bytes inside_nodes) + $(bytes between_nodes) + $(bytes control)))
+check "all bytes have a link" test $((all >= sent && all < 2 * sent)) = 1
+check "some went between nodes" test "$(bytes between_nodes)" -gt 10000
+check "none in one process" grep -q '"between_nodes": 0,' a/manifest.json
+check "node-hours" grep -q '"node_hours": 0.000' a/manifest.json
+check "energy, or why not" grep -qE '"energy_joules": [0-9]|"no_energy": "' a/manifest.json
+check "the page has them" holds nodes/report.html "bytes between nodes</th>"
+check "and why there is no energy" holds nodes/report.html "not to be had: aggregation.ranks_per_node"
+
 cp -r a broken
 echo '{"name": "x", ' >broken/manifest.json
 check "a damaged manifest" exits 65 "$GRANARY" report broken
