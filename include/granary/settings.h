@@ -856,7 +856,9 @@ struct gr_policy_config {
     /* The least share of the silos asked for that came to a round. */                             \
     WORD(GR_GATE_PARTICIPATION, "participation")                                                   \
     /* Of all runs over the same tables. */                                                        \
-    WORD(GR_GATE_EPSILON, "epsilon")
+    WORD(GR_GATE_EPSILON, "epsilon")                                                               \
+    /* A measure of fairness over a slicing. */                                                    \
+    WORD(GR_GATE_FAIRNESS, "fairness")
 enum gr_gate_kind { GR_GATE_KIND_WORDS(GR_VALUE) };
 
 #define GR_GATE_REQUIRE_WORDS(WORD)                                                                \
@@ -864,15 +866,24 @@ enum gr_gate_kind { GR_GATE_KIND_WORDS(GR_VALUE) };
     WORD(GR_GATE_AT_MOST, "at_most")
 enum gr_gate_require { GR_GATE_REQUIRE_WORDS(GR_VALUE) };
 
+#define GR_GATE_JUDGE_WORDS(WORD)                                                                  \
+    WORD(GR_GATE_VALUE, "value")                                                                   \
+    WORD(GR_GATE_INTERVAL, "interval")
+enum gr_gate_judge { GR_GATE_JUDGE_WORDS(GR_VALUE) };
+
 /* What a model has to reach before it may go on, for `granary gate`; nothing of it changes a run. */
 #define GR_GATE_KEYS(X, in)                                                                        \
     X##_ONE_OF(in, kind, gr_gate_kind, GR_GATE_KIND_WORDS, NULL, REQUIRED | CHANGEABLE)            \
-    /* Of score, regression and worst_silo: its name in evaluation.json. */                        \
+    /* Of score, regression and worst_silo: its name in evaluation.json; of fairness a measure,    \
+     * as demographic_parity_difference or equalized_odds_ratio. */                                \
     X##_TEXT(in, metric, NULL, CHANGEABLE)                                                         \
     X##_ONE_OF(in, require, gr_gate_require, GR_GATE_REQUIRE_WORDS, "at_least", CHANGEABLE)        \
     X##_REAL(in, limit, NULL, REQUIRED | CHANGEABLE, -1e300, 1e300)                                \
     /* Of regression: the run directory of the other model. */                                     \
-    X##_TEXT(in, run, NULL, CHANGEABLE)
+    X##_TEXT(in, run, NULL, CHANGEABLE)                                                            \
+    /* Of fairness: the slicing, as in evaluate.slices; and whether its interval counts. */        \
+    X##_TEXT(in, slicing, NULL, CHANGEABLE)                                                        \
+    X##_ONE_OF(in, judge, gr_gate_judge, GR_GATE_JUDGE_WORDS, "value", CHANGEABLE)
 struct gr_gate_config {
     GR_GATE_KEYS(GR_MEMBER, )
 };

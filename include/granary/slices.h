@@ -230,8 +230,12 @@ enum gr_fairness_measure {
 };
 /* Not collective. "demographic_parity". Static. */
 const char *gr_fairness_name(enum gr_fairness_measure measure);
+/* Not collective. Reads "demographic_parity_difference" or "disparate_impact_ratio"; false: it is
+ * none. */
+bool gr_fairness_parse(const char *text, enum gr_fairness_measure *measure, bool *ratio) GR_CHECKED;
 struct gr_fairness_value {
     double value;        /* NAN: none, or not told */
+    double least, most;  /* between which it lies, as shares come in steps; else the value */
     double lower, upper; /* of the interval; NAN: none */
     uint32_t low, high;  /* groups with the lowest and the highest share */
     const char *why;     /* there is no value; NULL: there is one; static */

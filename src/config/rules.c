@@ -413,16 +413,24 @@ static void check_gates(const struct gr_rule_context *r) {
         const struct gr_gate_config *gate = &config->gates[i];
         const bool scores = gate->kind == GR_GATE_SCORE || gate->kind == GR_GATE_REGRESSION ||
                             gate->kind == GR_GATE_WORST_SILO;
+        const bool fairness = gate->kind == GR_GATE_FAIRNESS;
+        enum gr_fairness_measure measure;
+        bool ratio;
         const bool known = gr_metric_find(gate->metric) < gr_metric_count;
-        char path[32], quoted[64], what[160];
+        char path[32], quoted[64], what[192];
         if (!gr_rule_member_sound(node, "kind") || !gr_rule_member_sound(node, "metric")) continue;
         snprintf(path, sizeof path, "gates[%u]", i);
         gr_text_quote(gate->metric, strlen(gate->metric), quoted, sizeof quoted);
         snprintf(what, sizeof what, "found \"%s\", allowed %s with kind %s", quoted,
-                 scores ? "a metric of evaluation.json (see `granary help evaluation`)" : "none",
+                 scores ? "a metric of evaluation.json (see `granary help evaluation`)"
+                 : fairness
+                     ? "a measure such as equalized_odds_difference (see `granary help gates`)"
+                     : "none",
                  gr_gate_kind_text(gate->kind));
-        if (scores != known || (!scores && gate->metric[0]))
+        if (fairness ? !gr_fairness_parse(gate->metric, &measure, &ratio)
+                     : scores != known || (!scores && gate->metric[0]))
             gr_rule_refuse_member(r, node, path, "metric", what);
+        gr_rules_of_fairness_gate(r, node, path, gate);
         if ((gate->kind == GR_GATE_REGRESSION) != (gate->run[0] != '\0'))
             gr_rule_refuse_member(r, node, path, "run",
                                   gate->run[0] ? "found one, allowed only with kind regression"

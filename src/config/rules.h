@@ -42,5 +42,8 @@ void gr_rules_of_availability(const struct gr_rule_context *r);
 void gr_rules_of_silo_names(const struct gr_rule_context *r);
 /* Of evaluate.slices: slicing.c. */
 void gr_rules_of_slices(const struct gr_rule_context *r);
+/* Of the slicing of a gate, at `path`. */
+void gr_rules_of_fairness_gate(const struct gr_rule_context *r, const struct gr_node *entry,
+                               const char *path, const struct gr_gate_config *gate);
 
 #endif

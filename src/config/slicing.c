@@ -126,3 +126,23 @@ void gr_rules_of_slices(const struct gr_rule_context *r) {
     if (evaluate->every == 0 && gr_rule_sound(r, "evaluate.every"))
         REFUSE(r, "evaluate.every", "found 0, allowed at least 1 with evaluate.slices");
 }
+
+/* Another slicing than those that are told could never be judged. */
+void gr_rules_of_fairness_gate(const struct gr_rule_context *r, const struct gr_node *entry,
+                               const char *path, const struct gr_gate_config *gate) {
+    const struct gr_evaluate_config *evaluate = &r->config->evaluate;
+    const bool fairness = gate->kind == GR_GATE_FAIRNESS;
+    bool listed = false;
+    if (!gr_rule_member_sound(entry, "slicing")) return;
+    for (unsigned i = 0; i < evaluate->slices_count; i++)
+        listed = listed || strcmp(evaluate->slices[i], gate->slicing) == 0;
+    if (fairness && !listed)
+        gr_rule_refuse_member(r, entry, path, "slicing",
+                              "found none of evaluate.slices, allowed one of them, written alike");
+    else if (!fairness && gate->slicing[0])
+        gr_rule_refuse_member(r, entry, path, "slicing",
+                              "found one, allowed only with kind fairness");
+    if (!fairness && gate->judge != GR_GATE_VALUE)
+        gr_rule_refuse_member(r, entry, path, "judge",
+                              "found interval, allowed only with kind fairness");
+}

@@ -57,6 +57,10 @@ static json_t *measure_json(const struct gr_slice_scores *s, size_t slicing,
         if (v.why_of != UINT32_MAX) json_object_set_new(out, "group", name_json(s, v.why_of));
         return out;
     }
+    if (v.least < v.most) {
+        json_object_set_new(out, "lower", number(v.least));
+        json_object_set_new(out, "upper", number(v.most));
+    }
     json_object_set_new(out, "lowest", name_json(s, v.low));
     json_object_set_new(out, "highest", name_json(s, v.high));
     if (!isfinite(v.lower) || !isfinite(v.upper)) return out;

@@ -6,6 +6,7 @@
 #include <granary/slices.h>
 
 #include <math.h>
+#include <string.h>
 
 static const char *const names[GR_FAIRNESS_MEASURES] = {
     [GR_DEMOGRAPHIC_PARITY] = "demographic_parity", [GR_EQUAL_OPPORTUNITY] = "equal_opportunity",
@@ -15,6 +16,17 @@ static const char *const names[GR_FAIRNESS_MEASURES] = {
 
 const char *gr_fairness_name(enum gr_fairness_measure measure) {
     return names[measure];
+}
+
+bool gr_fairness_parse(const char *text, enum gr_fairness_measure *measure, bool *ratio) {
+    for (int m = 0; m < GR_FAIRNESS_MEASURES; m++) {
+        const size_t n = strlen(names[m]);
+        if (strncmp(text, names[m], n) != 0) continue;
+        *measure = (enum gr_fairness_measure)m;
+        *ratio = strcmp(text + n, "_ratio") == 0;
+        return *ratio || (m != GR_DISPARATE_IMPACT && strcmp(text + n, "_difference") == 0);
+    }
+    return false;
 }
 
 /* ---- intervals ------------------------------------------------------------------------------ */
@@ -56,6 +68,7 @@ struct gr_interval gr_ratio_interval(struct gr_share_of a, struct gr_share_of b)
 /* A share over the groups of a slicing. */
 struct spread {
     struct gr_slice_value low, high;
+    double low_least, low_most, high_least, high_most; /* what the lowest and the highest may be */
     uint32_t low_of, high_of, n;
     const char *why;
     uint32_t why_of;
@@ -93,6 +106,14 @@ static struct spread spread_of(const struct gr_slice_scores *s, const struct gr_
             out.high = v;
             out.high_of = g;
         }
+        if (out.n == 0) {
+            out.low_least = out.high_least = v.lower;
+            out.low_most = out.high_most = v.upper;
+        }
+        out.low_least = fmin(out.low_least, v.lower);
+        out.low_most = fmin(out.low_most, v.upper);
+        out.high_least = fmax(out.high_least, v.lower);
+        out.high_most = fmax(out.high_most, v.upper);
         out.n++;
     }
     if (!out.why && out.n < 2) out.why = "fewer than two groups are told";
@@ -139,6 +160,10 @@ static struct gr_fairness_value compare(const struct gr_slice_scores *s,
         return out;
     }
     out.value = ratio ? spread.low.value / spread.high.value : spread.high.value - spread.low.value;
+    out.least =
+        ratio ? spread.low_least / spread.high_most : fmax(spread.high_least - spread.low_most, 0);
+    out.most =
+        ratio ? fmin(spread.low_most / spread.high_least, 1) : spread.high_most - spread.low_least;
     set_interval(&spread, ratio, &out);
     return out;
 }

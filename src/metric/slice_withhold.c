@@ -38,12 +38,12 @@ struct line {
     uint32_t n;
     int64_t rows, silos; /* silos: the most of a group, for two groups may be of the same ones */
 };
-struct table {
+struct line_table {
     const struct gr_slicing *slicing;
     struct line line[MASKS][GR_SLICE_GROUPS_MAX];
 };
 
-static struct line *line_of(struct table *t, unsigned mask, uint32_t group) {
+static struct line *line_of(struct line_table *t, unsigned mask, uint32_t group) {
     uint32_t number = 0;
     for (unsigned i = 0; i < t->slicing->n_parts; i++)
         if (mask & (1U << i))
@@ -59,11 +59,11 @@ static bool is_safe(const struct withholding *w, const struct line *line) {
 }
 
 /* All lines through a group but itself. */
-static unsigned count_masks(const struct table *t) {
+static unsigned count_masks(const struct line_table *t) {
     return (1U << t->slicing->n_parts) - 1;
 }
 
-static void note(const struct withholding *w, struct table *t, uint32_t group) {
+static void note(const struct withholding *w, struct line_table *t, uint32_t group) {
     for (unsigned mask = 0; mask < count_masks(t); mask++) {
         struct line *line = line_of(t, mask, group);
         line->n++;
@@ -73,7 +73,7 @@ static void note(const struct withholding *w, struct table *t, uint32_t group) {
 }
 
 /* How many lines through a group need one more to be withheld. */
-static unsigned count_unsafe(const struct withholding *w, struct table *t, uint32_t group) {
+static unsigned count_unsafe(const struct withholding *w, struct line_table *t, uint32_t group) {
     unsigned n = 0;
     for (unsigned mask = 1; mask < count_masks(t); mask++)
         n += !is_safe(w, line_of(t, mask, group));
@@ -84,7 +84,7 @@ static unsigned count_unsafe(const struct withholding *w, struct table *t, uint3
  * Of the told groups in a line that has rows first that which is in the most lines that need one,
  * then the smallest: where two lines meet one group serves both. UINT32_MAX: all are withheld.
  */
-static uint32_t choose(const struct withholding *w, struct table *t, unsigned mask,
+static uint32_t choose(const struct withholding *w, struct line_table *t, unsigned mask,
                        const struct line *line) {
     uint32_t best = UINT32_MAX;
     unsigned most = 0;
@@ -105,7 +105,7 @@ static uint32_t choose(const struct withholding *w, struct table *t, unsigned ma
 /* Lines of the most columns come first: what is withheld for them serves the others too. Returns
  * whether one more group was withheld. */
 static bool protect_lines(const struct withholding *w, const struct gr_slicing *slicing) {
-    struct table t = {.slicing = slicing};
+    struct line_table t = {.slicing = slicing};
     bool more = false;
     const uint32_t end = slicing->first + slicing->n;
     for (uint32_t g = slicing->first; g < end; g++)

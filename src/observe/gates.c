@@ -9,12 +9,14 @@
 
 #include "observe/report.h"
 
+#include <granary/slices.h>
+
 enum { FILE_LIMIT = 1 << 20, GATES_MAX = 256 };
 
 /* A gate as it stands in a config, which may be of another version or written by hand. */
 struct gate {
-    const char *kind, *metric, *run; /* borrowed; "": none */
-    bool at_most;
+    const char *kind, *metric, *run, *slicing; /* borrowed; "": none */
+    bool at_most, interval;
     double limit;
 };
 
@@ -25,8 +27,11 @@ static const char *text_of(const struct gr_node *entry, const char *key) {
     return node && node->kind == GR_NODE_SCALAR && node->text ? node->text : "";
 }
 
+#define KEYS "kind, metric, require, limit, run, slicing and judge"
+
 static bool is_key(const char *key) {
-    static const char *const keys[] = {"kind", "metric", "require", "limit", "run"};
+    static const char *const keys[] = {"kind", "metric",  "require", "limit",
+                                       "run",  "slicing", "judge"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (key && strcmp(key, keys[i]) == 0) return true;
     return false;
@@ -34,19 +39,18 @@ static bool is_key(const char *key) {
 
 /* False, with the reason in `why`: no gate can be made of it. */
 static bool read_gate(const struct gr_node *entry, struct gate *gate, char *why, size_t size) {
-    const char *require, *limit;
+    const char *require, *limit, *judge;
     char *end;
-    *gate = (struct gate){.kind = "?", .metric = "", .run = ""};
+    *gate = (struct gate){.kind = "?", .metric = "", .run = "", .slicing = ""};
     if (entry->kind != GR_NODE_SECTION) {
-        snprintf(why, size, "it is no section of kind, metric, require, limit and run");
+        snprintf(why, size, "it is no section of " KEYS);
         return false;
     }
     for (const struct gr_node *node = entry->child; node; node = node->next)
         if (!is_key(node->key)) {
             char quoted[64];
             gr_text_quote(node->key, strlen(node->key), quoted, sizeof quoted);
-            snprintf(why, size, "found the key %s, allowed kind, metric, require, limit and run",
-                     quoted);
+            snprintf(why, size, "found the key %s, allowed " KEYS, quoted);
             return false;
         }
     require = text_of(entry, "require");
@@ -54,10 +58,15 @@ static bool read_gate(const struct gr_node *entry, struct gate *gate, char *why,
     gate->kind = text_of(entry, "kind");
     gate->metric = text_of(entry, "metric");
     gate->run = text_of(entry, "run");
+    gate->slicing = text_of(entry, "slicing");
+    judge = text_of(entry, "judge");
+    gate->interval = strcmp(judge, "interval") == 0;
     gate->at_most = strcmp(require, "at_most") == 0;
     gate->limit = strtod(limit, &end);
     if (require[0] && !gate->at_most && strcmp(require, "at_least") != 0)
         snprintf(why, size, "its `require` is neither at_least nor at_most");
+    else if (judge[0] && !gate->interval && strcmp(judge, "value") != 0)
+        snprintf(why, size, "its `judge` is neither value nor interval");
     else if (!limit[0] || *end || !isfinite(gate->limit))
         snprintf(why, size, "its `limit` is no number");
     else
@@ -176,6 +185,49 @@ static struct figure epsilon_of(const struct gr_report_run *run, char *why, size
     return unknown;
 }
 
+/* The slicing of that text; NULL: it is not there. */
+static const json_t *find_slicing(const json_t *list, const char *text) {
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *found = gr_json_text(json_array_get(list, i), "slicing");
+        if (found && strcmp(found, text) == 0) return json_array_get(list, i);
+    }
+    return NULL;
+}
+
+/* Of a group that is withheld nothing is known, so neither is how it is treated. */
+static struct figure fairness_of(const struct gr_report_run *run, const struct gate *gate,
+                                 char *why, size_t size) {
+    const json_t *slices = json_object_get(run->evaluation, "slices");
+    const json_t *slicing = find_slicing(json_object_get(slices, "slicings"), gate->slicing);
+    enum gr_fairness_measure measure;
+    bool ratio;
+    if (!gr_fairness_parse(gate->metric, &measure, &ratio)) {
+        snprintf(why, size, "it is no measure of fairness");
+        return unknown;
+    }
+    if (!slicing) {
+        const char *untold = gr_json_text(slices, "why");
+        snprintf(why, size, "%s%s",
+                 untold ? "slices are not told: " : "the run has no such slicing",
+                 untold ? untold : "");
+        return unknown;
+    }
+    if (gr_json_count(slicing, "withheld") > 0) {
+        snprintf(why, size, "groups of the slicing are withheld");
+        return unknown;
+    }
+    const json_t *value = json_object_get(
+        json_object_get(json_object_get(slicing, "fairness"), gr_fairness_name(measure)),
+        ratio ? "ratio" : "difference");
+    const struct figure found =
+        bounds_of(gate->interval ? json_object_get(value, "interval") : value);
+    const char *reason = gr_json_text(value, "why"), *group = gr_json_text(value, "group");
+    if (!isfinite(found.lower))
+        snprintf(why, size, "%.100s%s%.60s", reason ? reason : "it is not told",
+                 group ? ", in the group " : "", group ? group : "");
+    return found;
+}
+
 /* ---- judging -------------------------------------------------------------------------------- */
 
 static struct figure figure_of(const struct gr_report_run *run, const struct gate *gate, char *why,
@@ -185,9 +237,10 @@ static struct figure figure_of(const struct gr_report_run *run, const struct gat
     if (strcmp(gate->kind, "worst_silo") == 0) return worst_silo_of(run, gate, why, size);
     if (strcmp(gate->kind, "participation") == 0) return participation_of(run, why, size);
     if (strcmp(gate->kind, "epsilon") == 0) return epsilon_of(run, why, size);
+    if (strcmp(gate->kind, "fairness") == 0) return fairness_of(run, gate, why, size);
     snprintf(why, size,
-             "its `kind` is none of score, regression, worst_silo, participation and "
-             "epsilon");
+             "its `kind` is none of score, regression, worst_silo, participation, epsilon "
+             "and fairness");
     return unknown;
 }
 
@@ -200,7 +253,8 @@ static void judge(const struct gr_report_run *run, const struct gr_node *entry,
     const struct figure found = sound ? figure_of(run, &gate, why, sizeof why) : unknown;
     *out = (struct gr_gate_result){
         .lower = found.lower, .upper = found.upper, .limit = gate.limit, .at_most = gate.at_most};
-    snprintf(name, sizeof name, "%s%s%s", gate.kind, gate.metric[0] ? " " : "", gate.metric);
+    snprintf(name, sizeof name, "%.40s%s%.60s%s%.60s", gate.kind, gate.metric[0] ? " " : "",
+             gate.metric, gate.slicing[0] ? " by " : "", gate.slicing);
     gr_text_quote(name, strlen(name), out->name, sizeof out->name);
     if (!isfinite(found.lower))
         gr_text_quote(why, strlen(why), out->why, sizeof out->why);

@@ -22,7 +22,7 @@ static bool makes_block(const char *text, size_t at) {
 
 /* Text of files has no say in the page's form: marks of Markdown and HTML are escaped, and lines
  * joined, so that it stays in its paragraph, list or cell. */
-static void write_text(FILE *card, const char *text) {
+void gr_card_text(FILE *card, const char *text) {
     if (!text) return;
     for (size_t i = 0; text[i]; i++) {
         const unsigned char c = (unsigned char)text[i];
@@ -125,7 +125,7 @@ static void write_said(FILE *card, const struct gr_report_run *run, const char *
     const char *text = said(run, name);
     fprintf(card, "## %s\n\n", heading);
     if (text)
-        write_text(card, text);
+        gr_card_text(card, text);
     else
         fprintf(card, "Not stated (`card.%s` of the config).", name);
     fputs("\n\n", card);
@@ -138,7 +138,7 @@ static void write_summary(FILE *card, const struct gr_report_run *run) {
     const uint64_t classes = gr_json_count(architecture, "classes");
     const char *outcome = gr_json_text(m, "outcome");
     fputs("# ", card);
-    write_text(card, title_of(run));
+    gr_card_text(card, title_of(run));
     fprintf(card, "\n\nA model (%s, %llu parameters", type ? type : "of unknown type",
             (unsigned long long)gr_json_count(m, "parameters"));
     if (classes > 0)
@@ -149,7 +149,7 @@ static void write_summary(FILE *card, const struct gr_report_run *run) {
             (unsigned long long)gr_json_count(m, "silos"));
     if (strategy) {
         fputs(", with the strategy ", card);
-        write_text(card, strategy);
+        gr_card_text(card, strategy);
     }
     fprintf(card, ", in %llu rounds of %llu.\n\n", (unsigned long long)gr_report_rounds_done(run),
             (unsigned long long)gr_json_count(m, "rounds"));
@@ -158,7 +158,7 @@ static void write_summary(FILE *card, const struct gr_report_run *run) {
                 run->best_round);
     if (outcome && strcmp(outcome, "finished") != 0) {
         fputs("**The run has not finished: it is ", card);
-        write_text(card, outcome);
+        gr_card_text(card, outcome);
         fputs(".**\n\n", card);
     }
 }
@@ -198,7 +198,7 @@ static void write_metric(FILE *card, const char *key, const json_t *metric) {
     char name[80];
     gr_report_metric_name(key, name);
     fputs("| ", card);
-    write_text(card, name);
+    gr_card_text(card, name);
     fputs(" | ", card);
     if (isfinite(value)) fprintf(card, "%.4g", value);
     if (isfinite(lower) && isfinite(upper))
@@ -221,10 +221,10 @@ static void write_untold(FILE *card, json_t *metrics) {
         } else {
             if (last) fputs(".\n", card);
             fputs("- Not told (", card);
-            write_text(card, why);
+            gr_card_text(card, why);
             fputs("): ", card);
         }
-        write_text(card, name);
+        gr_card_text(card, name);
         last = why;
     }
     if (last) fputs(".\n\n", card);
@@ -247,6 +247,7 @@ static void write_scores(FILE *card, const struct gr_report_run *run) {
     write_untold(card, metrics);
     gr_card_intervals(card, run->evaluation);
     gr_card_postprocessing(card, run->evaluation);
+    gr_card_slices(card, run->evaluation);
 }
 
 static void write_privacy(FILE *card, const struct gr_report_run *run) {
@@ -256,7 +257,7 @@ static void write_privacy(FILE *card, const struct gr_report_run *run) {
     const char *secure = gr_report_setting(run, "secure.aggregation");
     fputs("## Privacy\n\n", card);
     if (statement)
-        write_text(card, statement);
+        gr_card_text(card, statement);
     else if (mechanism && strcmp(mechanism, "rehearsal") == 0)
         fputs("**None: a rehearsal, whose noise follows from its seed.**", card);
     else
@@ -284,7 +285,7 @@ static void write_refused(FILE *card, const struct gr_report_run *run) {
     size_t i;
     json_array_foreach(run->notes, i, text) {
         fputs("- ", card);
-        write_text(card, json_string_value(text));
+        gr_card_text(card, json_string_value(text));
         fputc('\n', card);
     }
     fputc('\n', card);
@@ -304,15 +305,15 @@ static void write_lineage(FILE *card, const struct gr_report_run *run) {
         const char *value = gr_json_text(run->manifest, digests[i][1]);
         if (!value) continue;
         fprintf(card, "- %s: ", digests[i][0]);
-        write_text(card, value);
+        gr_card_text(card, value);
         fputc('\n', card);
     }
     fputs("- trained from ", card);
-    write_text(card, started ? started : "an unknown time");
+    gr_card_text(card, started ? started : "an unknown time");
     fputs(" to ", card);
-    write_text(card, ended ? ended : "an unknown time");
+    gr_card_text(card, ended ? ended : "an unknown time");
     fputs("\n- granary ", card);
-    write_text(card, gr_json_text(json_object_get(run->manifest, "software"), "granary"));
+    gr_card_text(card, gr_json_text(json_object_get(run->manifest, "software"), "granary"));
     fputs("; `manifest.json` and `resolved.yaml` of the run tell all settings and software\n\n",
           card);
 }
@@ -323,7 +324,7 @@ static void write_approvals(FILE *card, const struct gr_report_run *run) {
     if (!line) fputs("None stated (`card.approvals` of the config).\n", card);
     for (; line; line = line->next) {
         fputs("- ", card);
-        write_text(card, line->text);
+        gr_card_text(card, line->text);
         fputc('\n', card);
     }
 }

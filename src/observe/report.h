@@ -227,6 +227,12 @@ void gr_report_decisions(FILE *page, const json_t *evaluation);
 /* Intervals of a bootstrap, where there is one; of the report and of the model card. */
 void gr_report_intervals(FILE *page, const json_t *evaluation);
 void gr_card_intervals(FILE *card, const json_t *evaluation);
+/* Text of files with what Markdown and HTML give a meaning escaped; NULL: nothing. */
+void gr_card_text(FILE *card, const char *text);
+/* Scores by slices and fairness, in the report and in the card; nothing where none were asked for.
+ */
+void gr_report_slices(FILE *page, const json_t *evaluation);
+void gr_card_slices(FILE *card, const json_t *evaluation);
 void gr_report_postprocessing(FILE *page, const json_t *evaluation);
 /* The same in the model card; nothing where nothing was asked for. */
 void gr_card_postprocessing(FILE *card, const json_t *evaluation);

@@ -301,4 +301,5 @@ void gr_report_scores(FILE *page, const struct gr_report_run *run) {
     gr_report_postprocessing(page, run->evaluation);
     fputs("</div>\n", page);
     fputs("</section>\n", page);
+    gr_report_slices(page, run->evaluation);
 }

@@ -87,6 +87,19 @@ sed 's/name: slices/name: slices, rehearsal: true/' run.yaml >secure.yaml; echo 
 check "under secure sums" exits 0 on_ranks 3 train secure.yaml --quiet --run secure
 check "the same slices" equal "$(slices secure/evaluation.json)" "$(slices run/evaluation.json)"
 
+# ---- gates ----------------------------------------------------------------------------------------
+# gate CODE RUN RULE WORDS: judged alone, beside the outcome.
+gate() { printf 'gates:\n- %s\n' "$3" >gates.yaml; check "gate: $3" exits "$1" "$GRANARY" gate "$2" --gates gates.yaml; check "says so" prints "$4"; }
+parity=$(fair run/evaluation.json region demographic_parity difference)
+gate 0 run "{kind: fairness, metric: demographic_parity_difference, slicing: region, require: at_most, limit: $parity}" "demographic_parity_difference by region"
+gate 1 run "{kind: fairness, metric: demographic_parity_difference, slicing: region, require: at_most, limit: $(awk -v p="$parity" 'BEGIN { print p - 1e-6 }')}" "NOT PASSED"
+gate 1 run "{kind: fairness, metric: demographic_parity_difference, slicing: region, judge: interval, require: at_most, limit: $parity}" "NOT PASSED"
+gate 0 run "{kind: fairness, metric: disparate_impact_ratio, slicing: region, limit: $(fair run/evaluation.json region disparate_impact ratio)}" "passed"
+gate 1 run "{kind: fairness, metric: disparate_impact_ratio, slicing: sex, limit: 0}" "the run has no such slicing"
+gate 1 run "{kind: fairness, metric: parity, slicing: region, limit: 0}" "it is no measure of fairness"
+gate 1 run "{kind: fairness, metric: equal_opportunity_ratio, slicing: region, judge: both, limit: 0}" "neither value nor interval"
+check "the report has the groups" bash -c 'grep -q "Scores by slices" run/report.html && grep -q "Disparate impact" run/report.html && grep -q "Slices and fairness" run/model-card.md'
+
 # ---- rows that silos hold out ---------------------------------------------------------------------
 held() { train 3 "$1" --set "data.test.file=''" "${@:2}"; }
 check "without a test table" held held
@@ -98,6 +111,7 @@ check "a small group is withheld" withheld higher/evaluation.json region missing
 check "and the next smallest" withheld higher/evaluation.json region west
 check "the others are told" told higher/evaluation.json region north
 check "of a crossing nothing is" told higher/evaluation.json "sex & age=40/65" "m & from 65"
+gate 1 higher "{kind: fairness, metric: demographic_parity_difference, slicing: region, require: at_most, limit: 1}" "groups of the slicing are withheld"
 for i in 1 2 3; do sed "2,\$s/^[a-z]*/$(echo north south west | cut -d' ' -f$i)/" $i.csv >own$i.csv; done
 check "where each silo is a region" held own --set 'data.silo_tables=[{file: own1.csv}, {file: own2.csv}, {file: own3.csv}]'
 for region in north south west; do check "$region is withheld" withheld own/evaluation.json region $region; done
@@ -129,4 +143,9 @@ check "says where" says "column 1"
 for i in 1 2 3; do sed '2,$s/yes$/no/' $i.csv >one$i.csv; done
 check "one class in all silos" held one --set 'data.silo_tables=[{file: one1.csv}, {file: one2.csv}, {file: one3.csv}]' --set data.disclosure_threshold=1 --set evaluate.minimum_rows=1 --set policy.minimum_silos=1
 check "the sensitivity says why not" bash -c 'tr -d " \n" <one/evaluation.json | grep -q "\"equal_opportunity\":{\"difference\":{\"value\":null,\"why\":\"oneclassonly\",\"group\":"'
+gate 1 one "{kind: fairness, metric: equal_opportunity_difference, slicing: region, require: at_most, limit: 1}" "one class only, in the group north"
+refuses_gate() { check "$1" exits 78 "$GRANARY" validate run.yaml --set "gates=[$2]"; check "says so" says "$3"; }
+refuses_gate "a gate of another slicing" '{kind: fairness, metric: equalized_odds_ratio, slicing: sex, limit: 1}' "gates[0].slicing: found none of evaluate.slices"
+refuses_gate "of no measure" '{kind: fairness, metric: auc, slicing: region, limit: 1}' 'gates[0].metric: found "auc", allowed a measure'
+refuses_gate "a slicing of a score" '{kind: score, metric: auc, slicing: region, limit: 1}' "gates[0].slicing: found one"
 finish
