@@ -110,10 +110,64 @@ const char *gr_recalibration_fit_why(const struct gr_recalibration_fit *fit);
 gr_status gr_recalibration_fit_take(const struct gr_recalibration_fit *fit, uint32_t digits,
                                     struct gr_recalibration *out) GR_CHECKED;
 
+/* ---- conformal prediction ------------------------------------------------------------------- */
+
+/*
+ * Split conformal prediction (Papadopoulos et al. 2002). A row's score says how little its answer
+ * fits the output: of classes its odds against the label, which order rows as 1 - p does (Sadinle,
+ * Lei, Wasserman 2019), and of a number |target - prediction|. Scores are rounded up to a public
+ * grid, whose places are keys: of odds as fine as the bins of an AUC, of numbers 1/256 of a power
+ * of two. The set of a row has the classes, its interval the numbers, whose key is at most the
+ * ceil((n + 1) (1 - alpha))-th smallest of n rows; a row like these n has its answer in it with a
+ * probability of 1 - alpha at least, over all such rows.
+ */
+struct gr_conformal {
+    double alpha; /* 0: there is none */
+    bool of_number;
+    uint32_t key;
+};
+/* Not collective. How many keys there are, from 0 on. */
+uint32_t gr_conformal_keys(bool of_number);
+/* Not collective. The key of a class of a row of logits. */
+uint32_t gr_conformal_key_of_class(const float *logits, size_t classes, size_t class);
+/* Not collective. The key of a number, of which a model has predicted another. */
+uint32_t gr_conformal_key_of_number(float prediction, float target);
+/* Not collective. Of classes the least probability that is in a set, of a number half of the width
+ * of an interval. */
+double gr_conformal_bound(const struct gr_conformal *conformal);
+/* Not collective. Whether each class is in the set of a row of logits; there may be none. */
+void gr_conformal_set(const struct gr_conformal *conformal, const float *logits, size_t classes,
+                      uint8_t *in);
+/* Not collective. Writes the ends of the interval about a prediction. */
+void gr_conformal_interval(const struct gr_conformal *conformal, float prediction, float bounds[2]);
+
+struct gr_conformal_search; /* opaque */
+/*
+ * Not collective. Begins the search for the key of an alpha above 0. least: so many rows are to lie
+ * on either side of it at least. Each row counts once, whatever its weight. Released with
+ * gr_conformal_search_free. Errors: GR_ERROR_INTERNAL.
+ */
+gr_status gr_conformal_search_create(double alpha, uint32_t least, const struct gr_outputs *rows,
+                                     struct gr_conformal_search **out) GR_CHECKED;
+/* Not collective. NULL is accepted. */
+void gr_conformal_search_free(struct gr_conformal_search *search);
+enum { GR_CONFORMAL_PASSES_MAX = 17 };
+/*
+ * Not collective. Returns n integers of the rows, to be added over processes in place before it is
+ * called again; n is 0 once the search has ended. If the rows suffice there are 15 passes of
+ * classes and 17 of numbers. Borrowed.
+ */
+int64_t *gr_conformal_search_sums(struct gr_conformal_search *search, size_t *n);
+/* Not collective. Why a search that has ended found nothing; NULL: it has. Static. */
+const char *gr_conformal_search_why(const struct gr_conformal_search *search);
+/* Not collective. What a search has found. */
+struct gr_conformal gr_conformal_search_found(const struct gr_conformal_search *search);
+
 /* ---- as text -------------------------------------------------------------------------------- */
 
 struct gr_postprocessing {
     struct gr_recalibration recalibration;
+    struct gr_conformal conformal; /* of outputs as they are, before they are recalibrated */
 };
 /* Not collective. A zeroed one is accepted. */
 void gr_postprocessing_release(struct gr_postprocessing *postprocessing);

@@ -35,13 +35,21 @@ static json_t *recalibration_json(const struct gr_recalibration *r) {
     return json;
 }
 
+/* {"alpha", "of": "classes" or "number", "key"}. */
+static json_t *conformal_json(const struct gr_conformal *c) {
+    return json_pack("{s:f, s:s, s:I}", "alpha", c->alpha, "of",
+                     c->of_number ? "number" : "classes", "key", (json_int_t)c->key);
+}
+
 gr_status gr_postprocessing_to_json(const struct gr_postprocessing *p, char **out) {
     char *text = NULL;
     *out = NULL;
-    if (p->recalibration.method == GR_RECALIBRATION_NONE) return GR_OK;
+    if (p->recalibration.method == GR_RECALIBRATION_NONE && !(p->conformal.alpha > 0)) return GR_OK;
     json_t *whole = json_object();
     if (p->recalibration.method != GR_RECALIBRATION_NONE)
         json_object_set_new(whole, "recalibration", recalibration_json(&p->recalibration));
+    if (p->conformal.alpha > 0)
+        json_object_set_new(whole, "conformal", conformal_json(&p->conformal));
     text = json_dumps(whole, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     json_decref(whole);
     gr_status status =
@@ -108,6 +116,20 @@ static gr_status read_recalibration(const char *name, const json_t *json, size_t
     return GR_OK;
 }
 
+static gr_status read_conformal(const char *name, const json_t *json, size_t classes,
+                                struct gr_conformal *out) {
+    const char *of = json_string_value(json_object_get(json, "of"));
+    const json_t *key = json_object_get(json, "key");
+    const double alpha = real_of(json, "alpha");
+    const bool of_number = classes == 0;
+    if (!of || strcmp(of, of_number ? "number" : "classes") != 0 || !(alpha > 0 && alpha < 1) ||
+        !json_is_integer(key) || json_integer_value(key) < 0 ||
+        json_integer_value(key) >= gr_conformal_keys(of_number))
+        return damaged(name, "conformal: found no alpha and key of what the model predicts");
+    *out = (struct gr_conformal){alpha, of_number, (uint32_t)json_integer_value(key)};
+    return GR_OK;
+}
+
 gr_status gr_postprocessing_parse(const char *name, const char *text, size_t classes,
                                   struct gr_postprocessing *out) {
     gr_status status = GR_OK;
@@ -119,10 +141,13 @@ gr_status gr_postprocessing_parse(const char *name, const char *text, size_t cla
         return damaged(name, "found no JSON object");
     }
     const json_t *recalibration = json_object_get(whole, "recalibration");
-    if (json_object_size(whole) != (size_t)(recalibration != NULL))
+    const json_t *conformal = json_object_get(whole, "conformal");
+    if (json_object_size(whole) != (size_t)(recalibration != NULL) + (conformal != NULL))
         status = damaged(name, "found what this version does not know");
     if (status == GR_OK && recalibration)
         status = read_recalibration(name, recalibration, classes, &out->recalibration);
+    if (status == GR_OK && conformal)
+        status = read_conformal(name, conformal, classes, &out->conformal);
     json_decref(whole);
     if (status != GR_OK) gr_postprocessing_release(out);
     return status;

@@ -396,9 +396,9 @@ END_TEST
 START_TEST(texts_are_read_back) {
     struct gr_isotonic_step steps[] = {{0, 0.1}, {2048, 0.5}};
     const struct gr_postprocessing cases[] = {
-        {{GR_RECALIBRATION_PLATT, -1.0 / 3, 0.7, NULL, 0}},
-        {{GR_RECALIBRATION_TEMPERATURE, 0, 1e-9 / 3, NULL, 0}},
-        {{GR_RECALIBRATION_ISOTONIC, 0, 0, steps, 2}}};
+        {.recalibration = {GR_RECALIBRATION_PLATT, -1.0 / 3, 0.7, NULL, 0}},
+        {.recalibration = {GR_RECALIBRATION_TEMPERATURE, 0, 1e-9 / 3, NULL, 0}},
+        {.recalibration = {GR_RECALIBRATION_ISOTONIC, 0, 0, steps, 2}}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         struct gr_postprocessing back;
         char *text, *again;
@@ -411,7 +411,8 @@ START_TEST(texts_are_read_back) {
         gr_free(again);
         gr_free(text);
     }
-    const struct gr_postprocessing nothing = {{GR_RECALIBRATION_NONE, 0, 0, NULL, 0}};
+    const struct gr_postprocessing nothing = {
+        .recalibration = {GR_RECALIBRATION_NONE, 0, 0, NULL, 0}};
     char *text;
     MUST(gr_postprocessing_to_json(&nothing, &text));
     ck_assert_ptr_null(text);
