@@ -148,21 +148,39 @@ struct gr_evaluation {
     bool weighted;        /* of a table whose rows have weights, of which */
     size_t lost_weights;  /* so many are too small beside the largest, and taken as 0 */
 };
-/* What evaluation.json tells of a recalibration. */
-struct gr_recalibration_told {
-    enum gr_recalibration_method method;
-    const struct gr_recalibration *found; /* NULL: nothing; borrowed, as all that follows */
-    const char *why; /* nothing was found, or is told of test rows; NULL: for no reason */
-    const struct gr_accumulator *before, *after; /* of test rows; before NULL: not told */
+/* How often sets and intervals hold the answers of test rows; of a silo, and of all. */
+struct gr_silo_coverage {
+    uint32_t silo;
+    int64_t rows;
+    double coverage;
+};
+struct gr_coverage_told {
+    int64_t rows;
+    double coverage, mean_size, empty; /* of classes: of a set, and the share of sets without any */
+    struct gr_silo_coverage *silos;    /* NULL: none may be known */
+    size_t n_silos;
+};
+/* What evaluation.json tells of what is made of outputs; all borrowed. */
+struct gr_postprocessing_told {
+    enum gr_recalibration_method recalibration; /* that was asked for */
+    double alpha;                               /* likewise; 0: no sets were */
+    const struct gr_postprocessing *found;
+    const char *why_not_recalibrated, *why_no_sets; /* NULL: it was found, or not asked for */
+    const char *why_not_of_test;                    /* nothing is told of test rows; NULL: it is */
+    const struct gr_accumulator *before, *after;    /* of test rows, without and with */
+    const struct gr_coverage_told *coverage;
 };
 /*
  * Not collective. {"recalibration": {"method", "found_on", then "why", or of what was found
  * "slope", "intercept", "temperature", or "steps" (a list of "from", a probability of the model,
- * and "rate"), and "test": {"before", "after"} (metrics, each as in "metrics") or "why"}}. Caller
- * releases with gr_free.
+ * and "rate"), and "test": {"before", "after"} (metrics, each as in "metrics") or "why"},
+ * "conformal":
+ * {"alpha", "found_on", then "why", or "least_probability" or "half_width", "test": {"rows",
+ * "coverage", of classes "mean_size", "empty"} or "why", and "silos" (each "silo", "rows",
+ * "coverage") where they are told}}. Caller releases with gr_free.
  */
-gr_status gr_recalibration_told_to_json(const struct gr_recalibration_told *told,
-                                        char **out) GR_CHECKED;
+gr_status gr_postprocessing_told_to_json(const struct gr_postprocessing_told *told,
+                                         char **out) GR_CHECKED;
 
 /*
  * Not collective. A JSON object: "round" (of a run), "rows_of", "rows", "why" (there are none),

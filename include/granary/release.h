@@ -59,7 +59,8 @@ enum gr_release {
     GR_RELEASE_BOOTSTRAP = 51,
     GR_RELEASE_SLICES = 52,
     GR_RELEASE_RECALIBRATION = 54,
-    GR_RELEASES_MAX = 55
+    GR_RELEASE_CONFORMAL = 55,
+    GR_RELEASES_MAX = 56
 };
 
 enum gr_release_when {

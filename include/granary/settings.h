@@ -687,6 +687,14 @@ struct gr_bootstrap_config {
     GR_BOOTSTRAP_KEYS(GR_MEMBER, )
 };
 
+/* Sets of classes or intervals that hold the answer with a probability of 1 - alpha. */
+#define GR_CONFORMAL_KEYS(X, in)                                                                   \
+    /* 0: there are none. */                                                                       \
+    X##_REAL(in, alpha, "0", CHANGEABLE, 0, 0.5)
+struct gr_conformal_config {
+    GR_CONFORMAL_KEYS(GR_MEMBER, )
+};
+
 #define GR_EVALUATE_KEYS(X, in)                                                                    \
     /* A test evaluation each this many rounds, and after the last; 0: never. */                   \
     X##_WHOLE(in, every, "1", CHANGEABLE, 0, ROUNDS_MAX)                                           \
@@ -711,7 +719,9 @@ struct gr_bootstrap_config {
     X##_SECTION(in, bootstrap, gr_bootstrap_config, GR_BOOTSTRAP_KEYS)                             \
     /* Of the model that is kept: how its probabilities are calibrated, by validation rows. */     \
     X##_ONE_OF(in, recalibration, gr_recalibration_method, GR_RECALIBRATION_WORDS, "none",         \
-               CHANGEABLE)
+               CHANGEABLE)                                                                         \
+    /* Of the model that is kept, likewise. */                                                     \
+    X##_SECTION(in, conformal, gr_conformal_config, GR_CONFORMAL_KEYS)
 struct gr_evaluate_config {
     GR_EVALUATE_KEYS(GR_MEMBER, )
 };
@@ -1066,6 +1076,7 @@ struct gr_config {
     LIST(gr_correlation_config, GR_CORRELATION_KEYS)                                               \
     LIST(gr_privacy_config, GR_PRIVACY_KEYS)                                                       \
     LIST(gr_bootstrap_config, GR_BOOTSTRAP_KEYS)                                                   \
+    LIST(gr_conformal_config, GR_CONFORMAL_KEYS)                                                   \
     LIST(gr_evaluate_config, GR_EVALUATE_KEYS)                                                     \
     LIST(gr_stop_config, GR_STOP_KEYS)                                                             \
     LIST(gr_checkpoint_config, GR_CHECKPOINT_KEYS)                                                 \

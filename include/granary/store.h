@@ -248,7 +248,9 @@ gr_status gr_silo_log_add(const char *dir, const char *pseudonym, const char *te
  * /probabilities (float32, n_rows x classes), where classes have names /classes (text, in the order
  * of the labels), attributes "format" "granary-predictions", "version", "model_digest". Of a model
  * that predicts a number, classes is 0: a column, or a dataset of n_rows, "prediction", with nine
- * digits. With ids: a first column of the id's name, a dataset /id (text, n_rows). It is under
+ * digits. With sets, of classes columns "set0,set1,..." (or "set_no"), each 0 or 1, and a dataset
+ * /sets (uint8, n_rows x classes), of a number columns "lower,upper" and /interval (float32, n_rows
+ * x 2). With ids: a first column of the id's name, a dataset /id (text, n_rows). It is under
  * PATH.tmp until it is whole.
  *
  * Lifetime: gr_predictions_create, gr_predictions_free, which before gr_predictions_finish removes
@@ -259,9 +261,19 @@ struct gr_predictions_form {
     size_t n_rows, classes;
     const char *const
         *class_names;         /* `classes` of them; NULL: they have none; borrowed until free */
+    bool sets;                /* each row has a set of classes, or an interval */
     const char *id_name;      /* NULL: no ids; borrowed until free */
     size_t id_bytes;          /* no id is longer */
     const char *model_digest; /* rank 0's counts */
+};
+/* Rows of predictions; all is borrowed. */
+struct gr_predicted {
+    const int32_t *labels;  /* n; without classes not looked at */
+    const float *values;    /* probabilities, n x classes, each from 0 to 1; or n numbers */
+    const uint8_t *sets;    /* of a form with sets: n x classes, whether it is in the set; */
+    const float *intervals; /* without classes n x 2, the ends of the interval */
+    const char *ids;        /* of a form with ids: the texts one after the other; */
+    const size_t *id_end;   /* n: where each ends */
 };
 /* Not collective. Whether a path has one of the endings. */
 gr_status gr_predictions_check_path(const char *path) GR_CHECKED;
@@ -272,13 +284,9 @@ gr_status gr_predictions_create(struct gr_comm *comm, const char *path,
 /*
  * Collective. Each rank brings rows first .. first + n - 1, or none; those of a rank follow on
  * those of the rank before, and those of rank 0 on the last ones of the call before.
- * labels: n; values: probabilities, n x classes, each from 0 to 1; without classes labels are not
- * looked at, and values are n numbers. Where the form has a name for ids: their n texts one after
- * the other in `ids`, and in id_end where each ends.
  */
 gr_status gr_predictions_write(struct gr_predictions *predictions, size_t first, size_t n,
-                               const int32_t *labels, const float *values, const char *ids,
-                               const size_t *id_end) GR_CHECKED;
+                               const struct gr_predicted *rows) GR_CHECKED;
 /* Collective. On disk, and under its name. */
 gr_status gr_predictions_finish(struct gr_predictions *predictions) GR_CHECKED;
 /*

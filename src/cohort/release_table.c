@@ -82,6 +82,10 @@ static bool scores_rows(const struct gr_config *c) {
            (holds_rows_out(c) || test->file[0] || test->features[0] || test->labels[0]);
 }
 
+static bool finds_sets(const struct gr_config *c) {
+    return scores_rows(c) && c->evaluate.conformal.alpha > 0;
+}
+
 static bool recalibrates(const struct gr_config *c) {
     return scores_rows(c) && c->evaluate.recalibration != GR_RECALIBRATION_NONE;
 }
@@ -370,6 +374,15 @@ static const struct gr_release_row rows[] = {
      "of more than two classes in all, of steps in each; policy.digits; nothing where silos have "
      "gone since the model was scored",
      recalibrates, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
+    {GR_RELEASE_CONFORMAL, "conformal",
+     "how many validation rows there are, and how many of them have a score up to each of 14 "
+     "places of a public grid (of numbers 16), which close in on the bound of evaluate.conformal",
+     "sums of counts",
+     "all ranks; model.h5 and evaluation.json: the bound, a row's score rounded up to the grid",
+     GR_RELEASE_AT_THE_END,
+     "fewer silos than policy.minimum_silos; fewer rows than data.disclosure_threshold on either "
+     "side of the bound; nothing where silos have gone since the model was scored",
+     finds_sets, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
 };
 
 const struct gr_release_row *gr_release_rows(size_t *n) {

@@ -346,20 +346,22 @@ static void check_bootstrap(const struct gr_rule_context *r) {
                "found silo, allowed only row with data.test, whose rows are of no silo");
 }
 
-static void check_recalibration(const struct gr_rule_context *r) {
+/* What is made of outputs is found on validation rows, after an evaluation. */
+static void check_postprocessing(const struct gr_rule_context *r) {
     const struct gr_config *config = r->config;
-    if (config->evaluate.recalibration == GR_RECALIBRATION_NONE) return;
+    const bool recalibrates = config->evaluate.recalibration != GR_RECALIBRATION_NONE;
     const char *found = gr_recalibration_text(config->evaluate.recalibration);
-    if (gr_predicts_number(&config->model) && gr_rule_sound(r, "evaluate.recalibration"))
+    const char *key = recalibrates ? "evaluate.recalibration" : "evaluate.conformal";
+    if (recalibrates && gr_predicts_number(&config->model) &&
+        gr_rule_sound(r, "evaluate.recalibration"))
         REFUSE(r, "evaluate.recalibration",
                "found %s, allowed only none with a model that predicts a number", found);
+    if (!recalibrates && !(config->evaluate.conformal.alpha > 0)) return;
     if (!(config->data.validation_fraction > 0) && gr_rule_sound(r, "data.validation_fraction"))
         REFUSE(r, "data.validation_fraction",
-               "found 0, allowed more than 0 with evaluate.recalibration: it is found on "
-               "validation rows");
+               "found 0, allowed more than 0 with %s: it is found on validation rows", key);
     if (config->evaluate.every == 0 && gr_rule_sound(r, "evaluate.every"))
-        REFUSE(r, "evaluate.every", "found 0, allowed at least 1 with evaluate.recalibration %s",
-               found);
+        REFUSE(r, "evaluate.every", "found 0, allowed at least 1 with %s", key);
 }
 
 /* A rule on a metric names one that the rounds have. */
@@ -460,7 +462,7 @@ void gr_check_rules(struct gr_config *config, struct gr_node *root, struct gr_br
     check_operating_points(&r);
     gr_rules_of_slices(&r);
     check_bootstrap(&r);
-    check_recalibration(&r);
+    check_postprocessing(&r);
     check_checkpoint(&r);
     check_alerts(&r);
     check_observe(&r);

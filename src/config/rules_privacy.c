@@ -264,6 +264,8 @@ static void check_told(const struct gr_rule_context *r) {
         {"evaluate.recalibration", gr_recalibration_text(config->evaluate.recalibration),
          "it is found on rows that silos hold out",
          config->evaluate.recalibration != GR_RECALIBRATION_NONE},
+        {"evaluate.conformal.alpha", NULL, "the bound of its sets is one row's score",
+         config->evaluate.conformal.alpha > 0},
         {"policy.extremes", "true", "a least value is that of one row", config->policy.extremes},
         {"round.sampling", "size", "rows of a silo are not told",
          config->round.sampling == GR_SAMPLING_SIZE},

@@ -281,8 +281,13 @@ gr_status gr_postprocess_find(struct gr_federation *f) GR_CHECKED;
  * nothing. Borrowed. */
 const char *gr_postprocess_text(const struct gr_federation *f);
 const char *gr_postprocess_told(const struct gr_federation *f);
-/* Not collective. Why nothing was found, though it was asked for; NULL: it was. Static. */
-const char *gr_postprocess_why(const struct gr_federation *f);
+/* Why nothing was found that was asked for, and nothing is told of test rows; NULL: for no reason;
+ * static. */
+struct gr_postprocess_why {
+    const char *recalibration, *sets, *test;
+};
+/* Not collective. */
+struct gr_postprocess_why gr_postprocess_why(const struct gr_federation *f);
 
 /* ---- sliced.c ------------------------------------------------------------------------------ */
 

@@ -589,15 +589,23 @@ out:
     return status;
 }
 
-/* A recalibration that was asked for, and is not in the model. */
+/* What was asked for, and is not in the model. */
 static gr_status note_postprocessing(struct gr_run_state *run) {
+    gr_status status = GR_OK;
     char *words = NULL;
-    const char *why = gr_postprocess_why(run->federation);
-    if (!why) return GR_OK;
-    gr_status status = gr_text_format(&words, "alert: the model is not recalibrated: %s", why);
-    return status == GR_OK
-               ? note_words(run, "alert", gr_federation_rounds_done(run->federation), words)
-               : status;
+    const struct gr_postprocess_why why = gr_postprocess_why(run->federation);
+    const uint32_t done = gr_federation_rounds_done(run->federation);
+    if (why.recalibration) {
+        GR_TRY(
+            gr_text_format(&words, "alert: the model is not recalibrated: %s", why.recalibration));
+        GR_TRY(note_words(run, "alert", done, words));
+    }
+    if (why.sets) {
+        GR_TRY(gr_text_format(&words, "alert: the model has no conformal sets: %s", why.sets));
+        status = note_words(run, "alert", done, words);
+    }
+out:
+    return status;
 }
 
 /* Of the outcome's evaluation. */

@@ -398,9 +398,10 @@ gr_status gr_evaluate_table(struct gr_comm *comm, const char *model_path,
     GR_TRY(scoring_open(&s, table, options, true));
     GR_TRY(
         gr_comm_agree(comm, gr_accumulator_create(gr_model_classes(s.model), &out->accumulator)));
-    GR_TRY(gr_comm_agree(
-        comm, gr_accumulator_recalibrate(out->accumulator, &s.postprocessing.recalibration)));
     out->recalibration = s.postprocessing.recalibration.method;
+    if (out->recalibration != GR_RECALIBRATION_NONE)
+        GR_TRY(gr_comm_agree(
+            comm, gr_accumulator_recalibrate(out->accumulator, &s.postprocessing.recalibration)));
     gr_accumulator_set_exponent(out->accumulator, gr_table_weight_exponent(s.table));
     out->weighted = gr_table_has_weights(s.table);
     out->lost_weights = gr_table_lost_weights(s.table);
@@ -430,7 +431,9 @@ out:
 /* Room for a portion. */
 struct portion {
     int32_t *labels;
-    float *values; /* probabilities, or one number a row */
+    float *values;    /* probabilities, or one number a row */
+    uint8_t *sets;    /* of a conformal model: of each class whether it is in the set, or */
+    float *intervals; /* the two ends of the interval */
 };
 
 /*
@@ -452,21 +455,30 @@ static void softmax(const float *z, size_t classes, int32_t *label, float *p) {
     *label = (int32_t)best;
 }
 
-/* Of n rows: labels and probabilities, or of a model that predicts a number that. */
-static void take_outputs(struct scoring *s, size_t n, int32_t *labels, float *values) {
+/* Row i of `portion` of a classifier, from its logits; sets are of these as they are. */
+static void take_classes(struct scoring *s, const float *z, size_t i, struct portion *portion) {
+    const size_t classes = gr_model_classes(s->model);
+    const struct gr_postprocessing *made = &s->postprocessing;
+    if (portion->sets) gr_conformal_set(&made->conformal, z, classes, portion->sets + i * classes);
+    if (made->recalibration.method != GR_RECALIBRATION_NONE) {
+        gr_recalibrate(&made->recalibration, z, classes, s->logits);
+        z = s->logits;
+    }
+    softmax(z, classes, portion->labels + i, portion->values + i * classes);
+}
+
+/* What the model has scored last, n rows, into `portion` from row `at` on. */
+static void take_outputs(struct scoring *s, size_t at, size_t n, struct portion *portion) {
     const float *out = gr_model_logits(s->model);
     const size_t classes = gr_model_classes(s->model);
-    const struct gr_recalibration *map = &s->postprocessing.recalibration;
-    for (size_t i = 0; i < n && classes > 0; i++) {
-        const float *z = out + i * classes;
-        if (map->method != GR_RECALIBRATION_NONE) {
-            gr_recalibrate(map, z, classes, s->logits);
-            z = s->logits;
-        }
-        softmax(z, classes, labels + i, values + i * classes);
+    for (size_t i = 0; i < n && classes > 0; i++)
+        take_classes(s, out + i * classes, at + i, portion);
+    for (size_t i = 0; i < n && classes == 0; i++) {
+        portion->values[at + i] = out[i];
+        if (portion->intervals)
+            gr_conformal_interval(&s->postprocessing.conformal, out[i],
+                                  portion->intervals + 2 * (at + i));
     }
-    for (size_t i = 0; i < n && classes == 0; i++)
-        values[i] = out[i];
 }
 
 /*
@@ -475,7 +487,6 @@ static void take_outputs(struct scoring *s, size_t n, int32_t *labels, float *va
  */
 static gr_status predict_rows(struct scoring *s, size_t first, size_t n, struct portion *portion) {
     gr_status status = GR_OK;
-    const size_t classes = gr_model_classes(s->model), width = classes > 0 ? classes : 1;
     const struct gr_rows *rows;
     if (n == 0) return GR_OK;
     GR_TRY(gr_table_read(s->table, first, n, &rows));
@@ -491,7 +502,7 @@ static gr_status predict_rows(struct scoring *s, size_t first, size_t n, struct 
         if (!isfinite(loss))
             return gr_fail(GR_ERROR_DATA, "%s: among rows %zu to %zu a score is not finite",
                            s->table_path, first + done, first + done + batch - 1);
-        take_outputs(s, batch, portion->labels + done, portion->values + done * width);
+        take_outputs(s, done, batch, portion);
     }
 out:
     return status;
@@ -515,12 +526,21 @@ static gr_status predict_portions(struct scoring *s, struct portion *portion,
     while (next_portion(s, &first, &n)) {
         GR_TRY(gr_comm_agree(s->comm, predict_rows(s, first, n, portion)));
         const struct gr_ids *ids = gr_table_ids(s->table);
-        GR_TRY(gr_predictions_write(predictions, first, n, portion->labels, portion->values,
-                                    ids ? ids->text : NULL, ids ? ids->end : NULL));
+        const struct gr_predicted rows = {.labels = portion->labels,
+                                          .values = portion->values,
+                                          .sets = portion->sets,
+                                          .intervals = portion->intervals,
+                                          .ids = ids ? ids->text : NULL,
+                                          .id_end = ids ? ids->end : NULL};
+        GR_TRY(gr_predictions_write(predictions, first, n, &rows));
     }
     status = gr_predictions_finish(predictions);
 out:
     return status;
+}
+
+static bool has_sets(const struct scoring *s) {
+    return s->postprocessing.conformal.alpha > 0;
 }
 
 static gr_status make_portion(const struct scoring *s, struct portion *out) {
@@ -529,6 +549,12 @@ static gr_status make_portion(const struct scoring *s, struct portion *out) {
     const size_t row = (classes > 0 ? classes : 1) * sizeof *out->values;
     GR_TRY(gr_allocate(s->portion, sizeof *out->labels, "predictions", &out->labels));
     GR_TRY(gr_allocate(s->portion, row, "predictions", &out->values));
+    if (!has_sets(s)) return GR_OK;
+    if (classes > 0)
+        status = gr_allocate(s->portion, classes, "predictions", &out->sets);
+    else
+        status =
+            gr_allocate(s->portion, 2 * sizeof *out->intervals, "predictions", &out->intervals);
 out:
     return status;
 }
@@ -547,6 +573,7 @@ static gr_status create_predictions(const struct scoring *s, const char *path, c
                                              .classes = classes,
                                              .class_names =
                                                  gr_columns_class_names(columns_of(s), classes),
+                                             .sets = has_sets(s),
                                              .id_name = id,
                                              .id_bytes = gr_table_id_bytes(s->table),
                                              .model_digest = hex};
@@ -570,6 +597,8 @@ gr_status gr_predict_table(struct gr_comm *comm, const char *model_path,
     status = conclude(&s, out);
 out:
     gr_predictions_free(predictions);
+    gr_free(portion.intervals);
+    gr_free(portion.sets);
     gr_free(portion.values);
     gr_free(portion.labels);
     scoring_close(&s);

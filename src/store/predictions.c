@@ -24,16 +24,17 @@ struct gr_predictions {
     bool csv, finished;
     bool claimed; /* by this rank, the first */
     int fd;
-    size_t n_rows, classes, width;         /* width: floats of a row */
-    const char *const *class_names;        /* NULL: none; borrowed */
-    const char *id_name;                   /* NULL: no ids; borrowed */
-    size_t id_bytes;                       /* of the longest id, at least 1 */
-    size_t name_bytes;                     /* CSV: of the longest class name, quoted */
-    uint64_t labels_at, values_at, ids_at; /* HDF5: where the datasets begin */
-    char *id_room;                         /* HDF5: padded ids; owned */
-    size_t id_rows;                        /* it has room for */
-    uint64_t end;                          /* CSV: bytes written by all ranks */
-    char *text;                            /* CSV: lines; owned */
+    size_t n_rows, classes, width;                  /* width: floats of a row */
+    const char *const *class_names;                 /* NULL: none; borrowed */
+    const char *id_name;                            /* NULL: no ids; borrowed */
+    size_t id_bytes;                                /* of the longest id, at least 1 */
+    size_t name_bytes;                              /* CSV: of the longest class name, quoted */
+    bool sets;                                      /* rows have a set of classes, or an interval */
+    uint64_t labels_at, values_at, sets_at, ids_at; /* HDF5: where the datasets begin */
+    char *id_room;                                  /* HDF5: padded ids; owned */
+    size_t id_rows;                                 /* it has room for */
+    uint64_t end;                                   /* CSV: bytes written by all ranks */
+    char *text;                                     /* CSV: lines; owned */
     size_t room;
     int64_t *lengths; /* CSV: a rank's of one turn; comm's size; owned */
 };
@@ -65,14 +66,15 @@ static gr_status write_at(const struct gr_predictions *p, const void *bytes, siz
 static uint64_t bytes_needed(const struct gr_predictions *p) {
     enum { METADATA_ESTIMATE = 4096 };
     const size_t id = p->id_name ? p->id_bytes : 0;
-    return p->n_rows * (sizeof(int32_t) + p->width * sizeof(float) + id) + METADATA_ESTIMATE;
+    const size_t sets = !p->sets ? 0 : p->classes > 0 ? p->classes : 2 * sizeof(float);
+    return p->n_rows * (sizeof(int32_t) + p->width * sizeof(float) + sets + id) + METADATA_ESTIMATE;
 }
 
-/* *at: the dataset's first byte. */
+/* width: of a row, 0: a number alone; *at: the dataset's first byte. */
 static gr_status lay_out_dataset(const struct gr_predictions *p, hid_t file, const char *name,
-                                 hid_t type, size_t n_dims, uint64_t *at) {
+                                 hid_t type, size_t width, uint64_t *at) {
     hid_t dataset =
-        gr_hdf5_create_dataset(file, name, type, n_dims, (size_t[]){p->n_rows, p->width});
+        gr_hdf5_create_dataset(file, name, type, width > 0 ? 2 : 1, (size_t[]){p->n_rows, width});
     const haddr_t offset = dataset >= 0 ? H5Dget_offset(dataset) : HADDR_UNDEF;
     gr_status status = GR_OK;
     if (offset == HADDR_UNDEF) status = gr_hdf5_fail(GR_ERROR_WRITE, p->path, name);
@@ -95,7 +97,7 @@ static gr_status lay_out_ids(struct gr_predictions *p, hid_t file) {
     if (!p->id_name) return GR_OK;
     const hid_t type = text_type(p->id_bytes);
     if (type < 0) return gr_hdf5_fail(GR_ERROR_WRITE, p->path, "id");
-    gr_status status = lay_out_dataset(p, file, "id", type, 1, &p->ids_at);
+    gr_status status = lay_out_dataset(p, file, "id", type, 0, &p->ids_at);
     H5Tclose(type);
     return status;
 }
@@ -123,6 +125,20 @@ out:
     return status;
 }
 
+static gr_status lay_out_outputs(struct gr_predictions *p, hid_t file) {
+    gr_status status = GR_OK;
+    if (p->classes == 0) {
+        GR_TRY(lay_out_dataset(p, file, "prediction", H5T_IEEE_F32LE, 0, &p->values_at));
+        if (p->sets) status = lay_out_dataset(p, file, "interval", H5T_IEEE_F32LE, 2, &p->sets_at);
+        return status;
+    }
+    GR_TRY(lay_out_dataset(p, file, "labels", H5T_STD_I32LE, 0, &p->labels_at));
+    GR_TRY(lay_out_dataset(p, file, "probabilities", H5T_IEEE_F32LE, p->classes, &p->values_at));
+    if (p->sets) status = lay_out_dataset(p, file, "sets", H5T_STD_U8LE, p->classes, &p->sets_at);
+out:
+    return status;
+}
+
 /* Rank 0. Attributes are the format, its version and the digest of the model that predicted. */
 static gr_status lay_out(struct gr_predictions *p, const char *model_digest) {
     gr_status status = GR_OK;
@@ -141,10 +157,7 @@ static gr_status lay_out(struct gr_predictions *p, const char *model_digest) {
     }
     /* Not before: creating cuts the file. */
     GR_TRY(gr_hdf5_reserve_room(p->path, p->fd, bytes_needed(p)));
-    if (p->classes > 0) GR_TRY(lay_out_dataset(p, file, "labels", H5T_STD_I32LE, 1, &p->labels_at));
-    GR_TRY(p->classes > 0
-               ? lay_out_dataset(p, file, "probabilities", H5T_IEEE_F32LE, 2, &p->values_at)
-               : lay_out_dataset(p, file, "prediction", H5T_IEEE_F32LE, 1, &p->values_at));
+    GR_TRY(lay_out_outputs(p, file));
     GR_TRY(lay_out_ids(p, file));
     GR_TRY(write_class_names(p, file));
     GR_TRY(gr_hdf5_set_text(file, p->path, "format", "granary-predictions"));
@@ -182,16 +195,23 @@ out:
     return status;
 }
 
+/* Sets of classes, or intervals. */
+static gr_status write_sets(struct gr_predictions *p, size_t first, size_t n,
+                            const struct gr_predicted *rows) {
+    const size_t set = p->classes > 0 ? p->classes : 2 * sizeof(float);
+    const void *bytes = p->classes > 0 ? (const void *)rows->sets : (const void *)rows->intervals;
+    return p->sets ? write_at(p, bytes, n * set, p->sets_at + first * set) : GR_OK;
+}
+
 /* Not collective: places follow from row numbers, so ranks need not know of each other's rows. */
 static gr_status write_slabs(struct gr_predictions *p, size_t first, size_t n,
-                             const int32_t *labels, const float *values, const char *ids,
-                             const size_t *id_end) {
-    const size_t row = p->width * sizeof *values;
+                             const struct gr_predicted *rows) {
+    const size_t row = p->width * sizeof *rows->values, label = sizeof *rows->labels;
     gr_status status = GR_OK;
-    if (p->classes > 0)
-        GR_TRY(write_at(p, labels, n * sizeof *labels, p->labels_at + first * sizeof *labels));
-    if (p->id_name && n > 0) GR_TRY(write_ids(p, first, n, ids, id_end));
-    status = write_at(p, values, n * row, p->values_at + first * row);
+    if (p->classes > 0) GR_TRY(write_at(p, rows->labels, n * label, p->labels_at + first * label));
+    if (p->id_name && n > 0) GR_TRY(write_ids(p, first, n, rows->ids, rows->id_end));
+    GR_TRY(write_sets(p, first, n, rows));
+    status = write_at(p, rows->values, n * row, p->values_at + first * row);
 out:
     return status;
 }
@@ -244,7 +264,8 @@ static size_t quoted_bytes(size_t n) {
  * be doubled. Grown, never shrunk. */
 static gr_status make_room(struct gr_predictions *p, size_t n, size_t ids) {
     const size_t answer = p->class_names ? p->name_bytes : LABEL_BYTES;
-    const size_t line = answer + 1 + NUMBER_BYTES + p->classes * PROBABILITY_BYTES;
+    const size_t set = p->sets ? 2 * p->classes + (size_t)2 * (1 + NUMBER_BYTES) : 0;
+    const size_t line = answer + 1 + NUMBER_BYTES + p->classes * PROBABILITY_BYTES + set;
     const size_t most = n * (line + quoted_bytes(1)) + quoted_bytes(ids);
     if (most <= p->room) return GR_OK;
     gr_free(p->text);
@@ -260,25 +281,39 @@ static char *put_class(const struct gr_predictions *p, char *at, int32_t label) 
     return put_text(at, p->class_names[label], strlen(p->class_names[label]));
 }
 
+/* Of each class 0 or 1, or the ends of the interval. */
+static char *put_set(const struct gr_predictions *p, char *at, size_t i,
+                     const struct gr_predicted *rows) {
+    for (size_t c = 0; c < p->classes; c++) {
+        *at++ = ',';
+        *at++ = rows->sets[i * p->classes + c] ? '1' : '0';
+    }
+    for (size_t k = 0; k < 2 && p->classes == 0; k++) {
+        *at++ = ',';
+        at += put_number(at, rows->intervals[2 * i + k]);
+    }
+    return at;
+}
+
 /* The rows as lines; *used: bytes of them. */
-static gr_status format_rows(struct gr_predictions *p, size_t n, const int32_t *labels,
-                             const float *values, const char *ids, const size_t *id_end,
+static gr_status format_rows(struct gr_predictions *p, size_t n, const struct gr_predicted *rows,
                              size_t *used) {
     gr_status status = GR_OK;
-    GR_TRY(make_room(p, n, p->id_name && n > 0 ? id_end[n - 1] : 0));
+    GR_TRY(make_room(p, n, p->id_name && n > 0 ? rows->id_end[n - 1] : 0));
     char *at = p->text;
     for (size_t i = 0; i < n; i++) {
         if (p->id_name) {
-            const size_t from = i > 0 ? id_end[i - 1] : 0;
-            at = put_text(at, ids + from, id_end[i] - from);
+            const size_t from = i > 0 ? rows->id_end[i - 1] : 0;
+            at = put_text(at, rows->ids + from, rows->id_end[i] - from);
             *at++ = ',';
         }
         if (p->classes > 0)
-            at = put_class(p, at, labels[i]);
+            at = put_class(p, at, rows->labels[i]);
         else
-            at += put_number(at, values[i]);
+            at += put_number(at, rows->values[i]);
         for (size_t c = 0; c < p->classes; c++)
-            at = put_probability(at, values[i * p->classes + c]);
+            at = put_probability(at, rows->values[i * p->classes + c]);
+        if (p->sets) at = put_set(p, at, i, rows);
         *at++ = '\n';
     }
     *used = (size_t)(at - p->text);
@@ -286,12 +321,12 @@ out:
     return status;
 }
 
-/* "p3", or of a class with a name "p_yes". */
-static char *put_probability_name(const struct gr_predictions *p, char *at, size_t c) {
+/* ",p3", or of a class with a name ",p_yes"; likewise ",set3". */
+static char *put_name_of(const struct gr_predictions *p, char *at, const char *what, size_t c) {
     char *name = NULL;
-    if (!p->class_names) return at + sprintf(at, ",p%zu", c);
+    if (!p->class_names) return at + sprintf(at, ",%s%zu", what, c);
     *at++ = ',';
-    if (gr_text_format(&name, "p_%s", p->class_names[c]) == GR_OK)
+    if (gr_text_format(&name, "%s_%s", what, p->class_names[c]) == GR_OK)
         at = put_text(at, name, strlen(name));
     gr_free(name);
     return at;
@@ -301,9 +336,10 @@ static char *put_probability_name(const struct gr_predictions *p, char *at, size
 static gr_status write_header(struct gr_predictions *p) {
     gr_status status = GR_OK;
     char *text = NULL, *at;
-    enum { NAME_BYTES = 24 };
+    enum { NAME_BYTES = 28 };
     const size_t id = p->id_name ? quoted_bytes(strlen(p->id_name)) : 0;
-    GR_TRY(gr_allocate(p->classes + 1, NAME_BYTES + p->name_bytes + id, "a line of names", &text));
+    GR_TRY(
+        gr_allocate(2 * p->classes + 2, NAME_BYTES + p->name_bytes + id, "a line of names", &text));
     at = text;
     if (p->id_name) {
         at = put_text(at, p->id_name, strlen(p->id_name));
@@ -311,7 +347,10 @@ static gr_status write_header(struct gr_predictions *p) {
     }
     at = stpcpy(at, p->classes > 0 ? "label" : "prediction");
     for (size_t c = 0; c < p->classes; c++)
-        at = put_probability_name(p, at, c);
+        at = put_name_of(p, at, "p", c);
+    for (size_t c = 0; c < p->classes && p->sets; c++)
+        at = put_name_of(p, at, "set", c);
+    if (p->sets && p->classes == 0) at = stpcpy(at, ",lower,upper");
     *at++ = '\n';
     p->end = (uint64_t)(at - text);
     status = write_at(p, text, (size_t)(at - text), 0);
@@ -325,13 +364,12 @@ out:
  * rows to ranks in order gets a file in order. p->end grows alike on all ranks. A failed write is
  * agreed on by the caller.
  */
-static gr_status write_lines(struct gr_predictions *p, size_t n, const int32_t *labels,
-                             const float *values, const char *ids, const size_t *id_end) {
+static gr_status write_lines(struct gr_predictions *p, size_t n, const struct gr_predicted *rows) {
     const size_t size = (size_t)gr_comm_size(p->comm), rank = (size_t)gr_comm_rank(p->comm);
     gr_status status = GR_OK;
     size_t used = 0;
     uint64_t at = p->end;
-    GR_TRY(gr_comm_agree(p->comm, format_rows(p, n, labels, values, ids, id_end, &used)));
+    GR_TRY(gr_comm_agree(p->comm, format_rows(p, n, rows, &used)));
     memset(p->lengths, 0, size * sizeof *p->lengths);
     p->lengths[rank] = (int64_t)used;
     GR_TRY(gr_comm_sum_int64(p->comm, p->lengths, size));
@@ -371,6 +409,7 @@ static gr_status make(struct gr_comm *comm, const char *path,
     p->n_rows = form->n_rows;
     p->classes = form->classes;
     p->width = p->classes > 0 ? p->classes : 1;
+    p->sets = form->sets;
     p->class_names = form->class_names;
     p->id_name = form->id_name;
     p->id_bytes = form->id_bytes > 0 ? form->id_bytes : 1;
@@ -418,12 +457,13 @@ gr_status gr_predictions_create(struct gr_comm *comm, const char *path,
     GR_TRY(mine);
     GR_TRY(
         gr_comm_agree(comm, gr_comm_rank(comm) == 0 ? create_file(p, form->model_digest) : GR_OK));
-    uint64_t places[] = {p->labels_at, p->values_at, p->end, p->ids_at};
+    uint64_t places[] = {p->labels_at, p->values_at, p->end, p->ids_at, p->sets_at};
     GR_TRY(gr_comm_broadcast(comm, places, sizeof places));
     p->labels_at = places[0];
     p->values_at = places[1];
     p->end = places[2];
     p->ids_at = places[3];
+    p->sets_at = places[4];
     GR_TRY(gr_comm_agree(comm, open_file(p)));
     *out = p;
     p = NULL;
@@ -435,11 +475,9 @@ out:
 /* Every rank calls it as often as all others, with n = 0 where its rows are used up, for each call
  * ends in an agreement. */
 gr_status gr_predictions_write(struct gr_predictions *p, size_t first, size_t n,
-                               const int32_t *labels, const float *values, const char *ids,
-                               const size_t *id_end) {
-    const gr_status mine = p->csv ? write_lines(p, n, labels, values, ids, id_end)
-                                  : write_slabs(p, first, n, labels, values, ids, id_end);
-    return gr_comm_agree(p->comm, mine);
+                               const struct gr_predicted *rows) {
+    return gr_comm_agree(p->comm,
+                         p->csv ? write_lines(p, n, rows) : write_slabs(p, first, n, rows));
 }
 
 /* Rank 0, when all have written. */

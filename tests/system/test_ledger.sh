@@ -84,7 +84,7 @@ done
 run extremes 2 "$seldom|8" silos.yaml --set policy.extremes=true --set preprocess.scale=min_max
 run sizes 2 "$seldom|8|11" silos.yaml --set round.sampling=size --set round.participants=2 --set round.share_sizes=true --set evaluate.bootstrap.replicates=100
 run slices 2 "$seldom|8|11" silos.yaml --set strategy.name=median
-run recalibrated 2 "$seldom|8|11" silos.yaml --set evaluate.recalibration=temperature
+run recalibrated 2 "$seldom|8|11" silos.yaml --set evaluate.recalibration=temperature --set evaluate.conformal.alpha=0.4
 run looked-up 2 "$seldom|8|11" silos.yaml --set model.type=mlp --set 'model.hidden=[4]' --set model.embedding=2
 check "participation in a round" grep -q '"event":"releases","round":1,.*"name":"participation","values":3,"times":1' silos-3/events.jsonl
 check "a checkpoint with its numbers" grep -q '"event":"releases","round":3,.*"name":"checkpoint","values":[0-9]*,"times":1' silos-3/events.jsonl

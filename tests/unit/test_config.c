@@ -56,8 +56,8 @@ static const struct {
      "train.learning_rate"},
     {"evaluate: {epochs: 3}",
      "t.yaml:5: evaluate.epochs: found an unknown key, allowed every, metrics, "
-     "operating_points, slices, per_silo, minimum_rows, bootstrap, recalibration; nearest is "
-     "train.epochs"},
+     "operating_points, slices, per_silo, minimum_rows, bootstrap, recalibration, conformal; "
+     "nearest is train.epochs"},
     {"checkpoint: {qqqqqqqq: 1}",
      "t.yaml:5: checkpoint.qqqqqqqq: found an unknown key, allowed every, keep, io, hints"},
     {"checkpoint: {'': 1}",

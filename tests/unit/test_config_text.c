@@ -290,7 +290,7 @@ START_TEST(test_resolved) {
               "  metrics: [balanced_accuracy, macro_f1, calibration_error, mae, r2]\n"
               "  operating_points: []\n  slices: []\n  per_silo: false\n  minimum_rows: 10\n"
               "  bootstrap:\n    replicates: 0\n    unit: row\n"
-              "  recalibration: none\n"
+              "  recalibration: none\n  conformal:\n    alpha: 0\n"
               "stop:\n  metric: none\n  patience: 10\n  minimum_delta: 0\n"
               "checkpoint:\n  every: 1\n  keep: 2\n  io: auto\n  hints: []\n"
               "alerts:\n  participation: 0.5\n  rounds: 3\n  usual: true\n  rules: []\n"
