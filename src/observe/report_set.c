@@ -323,7 +323,8 @@ static gr_status name_group(struct gr_report_set *set, struct gr_report_group *g
         run->colour = group->colour;
         if (set->n == 1) break;
         snprintf(run->label, sizeof run->label, "%s", group->label);
-        if (group->n > 1) snprintf(run->label, sizeof run->label, "%s%zu", group->label, i + 1);
+        if (group->n > 1)
+            snprintf(run->label, sizeof run->label, "%.5s%u", group->label, (unsigned)i + 1);
     }
     FILE *out = open_memstream(&text, &length);
     if (out) write_title(out, set, group);
