@@ -362,17 +362,21 @@ static void add_point(struct comparing *c, const char *mode, long silo) {
                                     make_set(c, tables, names, test)));
 }
 
+static size_t count_usable(const struct comparing *c) {
+    size_t usable = 0;
+    for (size_t i = 0; i < json_array_size(c->silos); i++)
+        usable += is_usable(c, i);
+    return usable;
+}
+
 static void make_points(struct comparing *c) {
     const long n = (long)json_array_size(c->silos);
-    long usable = 0;
     c->points = json_array();
     add_point(c, "federated", -1);
     add_point(c, "pooled", -1);
-    for (long i = 0; i < n; i++) {
-        usable += is_usable(c, (size_t)i);
+    for (long i = 0; i < n; i++)
         if (!gr_json_text(json_array_get(c->silos, (size_t)i), "why")) add_point(c, "alone", i);
-    }
-    for (long i = 0; i < n && c->words->leave_one_out && usable > 2; i++)
+    for (long i = 0; i < n && c->words->leave_one_out && count_usable(c) > 2; i++)
         if (is_usable(c, (size_t)i)) add_point(c, "without", i);
 }
 
@@ -487,6 +491,8 @@ static void tell_plan(const struct comparing *c) {
             printf("%s is not trained alone: %s\n", gr_json_text(silo, "name"),
                    gr_json_text(silo, "why"));
     }
+    if (c->words->leave_one_out && count_usable(c) < 3)
+        printf("with two silos each alone is the federation without the other\n");
     fflush(stdout);
 }
 
@@ -496,7 +502,6 @@ gr_status gr_command_compare(struct gr_invocation *invocation) {
     struct comparing c = {.words = &words};
     json_t *files = NULL;
     GR_TRY(gr_start_check_once());
-    gr_watch_begin();
     GR_TRY(read_words(invocation, &words));
     GR_TRY(read_config(&c));
     GR_TRY(load_data(&c));
@@ -508,6 +513,7 @@ gr_status gr_command_compare(struct gr_invocation *invocation) {
     if (!words.schedule.quiet) tell_plan(&c);
     gr_data_free(c.data);
     c.data = NULL;
+    gr_watch_begin();
     status = gr_plan_run(&c.plan, &words.schedule, gr_compare_tell);
 out:
     json_decref(files);

@@ -384,7 +384,6 @@ gr_status gr_command_sweep(struct gr_invocation *invocation) {
     struct sweep_words words = {.schedule = {.ranks = 1, .grace_s = 60}};
     struct gr_sweep_plan plan = {0};
     GR_TRY(gr_start_check_once());
-    gr_watch_begin();
     GR_TRY(read_words(invocation, &words));
     if (words.config_path)
         GR_TRY(lay_plan(&words, &plan));
@@ -395,7 +394,9 @@ gr_status gr_command_sweep(struct gr_invocation *invocation) {
         goto out;
     }
     if (!words.schedule.quiet) tell_plan(&plan);
-    if (!words.plan_only) status = gr_plan_run(&plan, &words.schedule, tell);
+    if (words.plan_only) goto out;
+    gr_watch_begin();
+    status = gr_plan_run(&plan, &words.schedule, tell);
 out:
     gr_plan_release(&plan);
     free(words.points.over.text);

@@ -91,6 +91,20 @@ for seed in 1 2 3; do
     check "as without Slurm" equal "$(digest "$RUNS/run-$id-$seed")" "$(undisturbed 30 $seed)"
 done
 
+# ---- a plan that an array shares -----------------------------------------------------------------
+check "a plan" exits 0 "$GRANARY" sweep small.yaml --over train.learning_rate=0.05,0.1 --seeds 3 --set run.rounds=30 \
+    --plan --run "$RUNS/plan"
+export SWEEP=$RUNS/plan
+submit sweep --nodes=1 --ntasks=1 --array=1-3
+unset SWEEP
+for task in 1 2 3; do check "sweep.sbatch of a plan, task $task, ends" done_well "${id}_$task" 90; done
+check "every run is done" equal "$(grep -l '"outcome": "finished"' "$RUNS"/plan/p*/manifest.json | wc -l)" 6
+check "once" equal "$(cat "$RUNS"/plan/p*/manifest.json | grep -c '"resumed_from"')" 6
+check "as without Slurm" equal "$(digest "$RUNS"/plan/p1-s4_*)" "$(undisturbed 30 4)"
+check "several tasks had some" test "$(stat -c %i "$RUNS"/plan/claims/p* | sort -u | wc -l)" -gt 1
+check "the table afterwards" exits 0 "$GRANARY" sweep --run "$RUNS/plan" --quiet
+check "has both points" equal "$(grep -c ' 3$' "$OUT")" 2
+
 # ---- the same run directory twice ---------------------------------------------------------------
 rounds $((20 * rate))
 export RUN=$RUNS/shared

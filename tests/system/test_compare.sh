@@ -89,8 +89,9 @@ check "other seeds" exits 73 "$GRANARY" compare run.yaml "${mine[@]}" --seeds 3 
 # ---- silos that cannot be trained alone ---------------------------------------------------------
 sed -i 's/,yes$/,no/' 1.csv
 printf 'age,bp,ward,died\n40,what,west,no\n' >3.csv
-check "with a silo of one class and one that cannot be read" exits 0 "$GRANARY" compare unnamed.yaml "${mine[@]}" --run odd
+check "with a silo of one class and one that cannot be read" exits 0 "$GRANARY" compare unnamed.yaml "${mine[@]}" --leave-one-out --run odd
 check "it is said" prints "1 is not trained alone: all of its rows are of one class"
+check "of two silos none is left out" prints "with two silos each alone is the federation without the other"
 check "of both" prints "3 is not trained alone: "
 check "the others are compared" grep -qE '^2 +1[0-9] +0\.[0-9]{4} +0\.[0-9]{4} ' "$OUT"
 check "and it is judged" grep -qE '^1 +1[0-9] +- +[01]\.[0-9]{4} ' "$OUT"

@@ -40,6 +40,17 @@ check "is named" says "and no plan.json"
 check "a folder below a file" exits 73 "$GRANARY" sweep tiny.yaml --run tiny.yaml/x
 check "--run of no plan" exits 65 "$GRANARY" sweep --run nothing
 
+if [ "$(id -u)" != 0 ]; then
+    mkdir -m 555 closed
+    check "a folder that cannot be written" exits 73 "$GRANARY" sweep tiny.yaml --run closed/s
+fi
+# Of two plans for one folder the first is kept.
+for seeds in 2 3 4; do
+    { "$GRANARY" sweep tiny.yaml --seeds $seeds --plan --run race >/dev/null 2>&1; echo $? >>codes; } &
+done
+wait
+check "one of three plans is laid" equal "$(sort codes | tr '\n' ' ')" "0 73 73 "
+
 # ---- a grid -------------------------------------------------------------------------------------
 grid=(tiny.yaml --over train.learning_rate=0.01,0.1 --over train.epochs=1,2 --seeds 2)
 check "a grid" exits 0 "$GRANARY" sweep "${grid[@]}" --run grid
