@@ -141,6 +141,7 @@ struct gr_evaluation {
     size_t n_points;                            /* 0: none were asked for */
     const struct gr_bootstrap_told *bootstrap;  /* NULL: none was asked for */
     const struct gr_slice_scores *slices;       /* NULL: none are told; borrowed */
+    const struct gr_slice_silos *silo_slices;   /* with `slices`; NULL: of no silo; borrowed */
     const char *slices_why;                     /* then; NULL: none are asked for */
     const char *const *class_names;             /* of each class; NULL: they have none; borrowed */
     const char *postprocessing; /* of the model's outputs: a JSON object; NULL: none; borrowed */

@@ -198,6 +198,14 @@ struct gr_slice_scores {
     struct gr_slice_bins bins;          /* counts NULL: no AUC */
     struct gr_slice_rules rules;
 };
+/* Of single silos' validation rows, which tell a slicing as a whole or not at all. All borrowed. */
+enum gr_slice_state { GR_SLICE_NONE, GR_SLICE_TOLD, GR_SLICE_WITHHELD };
+enum { GR_SLICE_CELLS_MAX = 50000 }; /* silos times groups */
+struct gr_slice_silos {
+    const int64_t *state;               /* by silo and slicing: enum gr_slice_state */
+    const struct gr_slice_tally *total; /* by silo and group */
+    struct gr_slice_rules rules;
+};
 /* Not collective. A figure of a group that is not withheld. */
 struct gr_slice_value gr_slice_told(const struct gr_slice_scores *scores, uint32_t group,
                                     enum gr_slice_figure figure);

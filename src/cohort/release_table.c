@@ -108,6 +108,10 @@ static bool scores_slices(const struct gr_config *c) {
     return scores_rows(c) && c->evaluate.slices_count > 0;
 }
 
+static bool scores_silo_slices(const struct gr_config *c) {
+    return scores_silos(c) && c->evaluate.slices_count > 0;
+}
+
 static bool scores_with_noise(const struct gr_config *c) {
     return c->evaluate.every > 0 && c->privacy.evaluation.noise_multiplier > 0;
 }
@@ -364,6 +368,14 @@ static const struct gr_release_row rows[] = {
      "they would follow: of these ranks learn how many rows they have, and no more; shares of rows "
      "of silos' own tables in steps; after the last round only",
      scores_slices, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
+    {GR_RELEASE_SILO_SLICES, "silo-slices",
+     "of each silo the groups of evaluate.slices among its validation rows: rows, losses, rows by "
+     "class and by what they were taken for",
+     "numbers for each silo and group", RECORDS, GR_RELEASE_EACH_SCORING,
+     "evaluate.per_silo (default false); silos whose scores are withheld; a slicing of a silo of "
+     "which one group is below the thresholds of slices, or withheld over all silos, and of one "
+     "silo more where one alone is withheld; after the last round only",
+     scores_silo_slices, GR_SECURE_REFUSED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_RECALIBRATION, "recalibration",
      "of the validation rows the sums of the fit of evaluate.recalibration: the loss and its "
      "derivatives, a few times, or rows of each class in bins of their scores",

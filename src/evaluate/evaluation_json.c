@@ -210,6 +210,9 @@ static json_t *silos_json(const struct gr_evaluation *e) {
         if (bad == 0 && e->bootstrap && e->bootstrap->of_silos && e->silo_metrics[i].told)
             bad = json_object_set_new(silo, "bootstrap",
                                       resampled_metrics_json(e, &e->bootstrap->of_silos[i]));
+        if (bad == 0 && e->slices && e->silo_slices)
+            bad = json_object_set_new(silo, "slices",
+                                      gr_silo_slices_json(e->slices, e->silo_slices, i));
         if (bad || json_array_append(silos, silo) != 0) {
             json_decref(silo);
             json_decref(silos);

@@ -38,7 +38,8 @@ static json_t *group_json(const struct gr_slice_scores *s, uint32_t group) {
     metrics = json_object();
     for (int i = 0; i < GR_SLICE_FIGURES; i++) {
         const enum gr_slice_figure figure = (enum gr_slice_figure)i;
-        if (gr_slice_figure_fits(figure, s->classes))
+        /* Of single silos no scores are counted in bins. */
+        if (gr_slice_figure_fits(figure, s->classes) && (figure != GR_SLICE_AUC || s->bins.counts))
             json_object_set_new(metrics, gr_slice_figure_name(figure),
                                 value_json(gr_slice_told(s, group, figure)));
     }
@@ -135,4 +136,30 @@ json_t *gr_slices_json(const struct gr_slice_scores *s, const char *why) {
     }
     return json_pack("{s:I, s:o, s:o}", "least_rows", (json_int_t)s->rules.least_rows, "slicings",
                      list, "worst", worst);
+}
+
+json_t *gr_silo_slices_json(const struct gr_slice_scores *all, const struct gr_slice_silos *silos,
+                            uint32_t silo) {
+    static const uint8_t none[GR_SLICE_GROUPS_MAX] = {0};
+    const struct gr_slicings *slicings = all->slicings;
+    const struct gr_slice_scores s = {.slicings = slicings,
+                                      .classes = all->classes,
+                                      .total = silos->total + silo * (size_t)slicings->n_groups,
+                                      .withheld = none,
+                                      .rules = silos->rules};
+    json_t *list = json_array();
+    for (size_t k = 0; k < slicings->n; k++) {
+        const struct gr_slicing *of = &slicings->list[k];
+        const int64_t state = silos->state[silo * slicings->n + k];
+        json_t *one = json_pack("{s:s}", "slicing", of->text), *groups = json_array();
+        for (uint32_t g = of->first; g < of->first + of->n && state == GR_SLICE_TOLD; g++)
+            if (s.total[g].rows > 0) json_array_append_new(groups, group_json(&s, g));
+        if (state == GR_SLICE_TOLD)
+            json_object_set(one, "groups", groups);
+        else
+            json_object_set_new(one, "withheld", json_string(withheld_words));
+        json_decref(groups);
+        json_array_append_new(list, one);
+    }
+    return list;
 }

@@ -9,5 +9,8 @@
 
 /* The caller's; NULL where memory is refused. scores NULL: `why` says the reason. */
 json_t *gr_slices_json(const struct gr_slice_scores *scores, const char *why);
+/* The slices of one silo. */
+json_t *gr_silo_slices_json(const struct gr_slice_scores *scores,
+                            const struct gr_slice_silos *silos, uint32_t silo);
 
 #endif

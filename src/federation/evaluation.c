@@ -275,7 +275,8 @@ static gr_status score_silo(struct gr_federation *f, const float *parameters, bo
     struct gr_score validation, test;
     const struct gr_rows *rows = &silo->validation;
     gr_status status = score_part(f, parameters, with_auc, rows, known || chooses || !of_test,
-                                  !of_test, &validation);
+                                  !of_test || gr_sliced_of_silos(f->scores->sliced), &validation);
+    if (status == GR_OK && rows->n_rows > 0) gr_sliced_note_silo(f->scores->sliced, silo->id);
     if (status == GR_OK && chooses && rows->n_rows > 0)
         status = gr_points_add(f->scores->points, f->scores->silo_accumulator);
     if (status == GR_OK && known && rows->n_rows > 0) {
@@ -290,6 +291,7 @@ static gr_status score_silo(struct gr_federation *f, const float *parameters, bo
         status = score_part(f, parameters, with_auc, rows, of_test, of_test, &test);
         if (status == GR_OK) gr_score_add(&sums->test, &test);
     }
+    if (status == GR_ERROR_DATA) gr_sliced_drop_silo(f->scores->sliced, silo->id);
     if (status == GR_ERROR_DATA) return gr_unscored_silo(f, parameters, silo, rows, sums);
     if (status != GR_OK) return status;
     gr_unscored_none(f->unscored, silo->id);
@@ -417,6 +419,7 @@ static gr_status add_silo_scores(struct gr_federation *f, bool with_auc) {
     memcpy(f->scores->silo_metrics_total, f->scores->silo_metrics,
            n * sizeof *f->scores->silo_metrics_total);
     GR_TRY(withhold_silos(f));
+    GR_TRY(gr_sliced_add_silos(f, f->scores->sliced, f->scores->silo_total, !accumulators_test(f)));
     GR_TRY(gr_bootstrap_add_silos(f, f->scores->bootstrap, f->scores->silo_total));
     GR_TRY(gr_release_sum(door, GR_RELEASE_SILO_SCORES, &f->scores->silo_total->examples,
                           n * GR_SCORE_SUMS));
@@ -734,6 +737,7 @@ bool gr_federation_evaluation(const struct gr_federation *f, struct gr_evaluatio
     out->bootstrap = gr_bootstrap_told(f->scores->bootstrap);
     out->postprocessing = gr_postprocess_told(f);
     out->slices = gr_sliced_told(f->scores->sliced);
+    out->silo_slices = gr_sliced_silos_told(f->scores->sliced);
     out->slices_why = !f->scores->sliced ? NULL
                       : out->why         ? out->why
                                          : "they are told of the model that a run ends with";

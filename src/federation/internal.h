@@ -289,6 +289,27 @@ struct gr_postprocess_why {
 /* Not collective. */
 struct gr_postprocess_why gr_postprocess_why(const struct gr_federation *f);
 
+/* ---- silo_slices.c --------------------------------------------------------------------------- */
+
+struct gr_silo_slices; /* opaque; NULL: not asked for */
+/* Errors: GR_ERROR_CONFIG: too many silos times groups. */
+gr_status gr_silo_slices_create(const struct gr_federation *f,
+                                struct gr_silo_slices **out) GR_CHECKED;
+void gr_silo_slices_free(struct gr_silo_slices *slices);
+void gr_silo_slices_clear(struct gr_silo_slices *slices);
+void gr_silo_slices_forget(struct gr_silo_slices *slices);
+/* The tally of each group of a silo. */
+void gr_silo_slices_note(struct gr_silo_slices *slices, uint32_t silo,
+                         const struct gr_slice_tally *part);
+void gr_silo_slices_drop(struct gr_silo_slices *slices, uint32_t silo);
+/* Collective. told: of this rank's silos whether their scores are; withheld: groups of the same
+ * rows that are withheld over all silos; NULL: the scores are of others. */
+gr_status gr_silo_slices_find(struct gr_federation *f, struct gr_silo_slices *slices,
+                              const struct gr_score *told, const struct gr_slice_rules *rules,
+                              const uint8_t *withheld) GR_CHECKED;
+/* NULL: nothing is known. Borrowed. */
+const struct gr_slice_silos *gr_silo_slices_told(const struct gr_silo_slices *slices);
+
 /* ---- sliced.c ------------------------------------------------------------------------------ */
 
 struct gr_sliced; /* opaque; NULL: evaluate.slices is empty */
@@ -318,6 +339,18 @@ gr_status gr_sliced_find(struct gr_federation *f, struct gr_sliced *sliced,
 enum { GR_SLICED_SUMS = 3 };
 /* The sums that gr_sliced_find asks for, in their order; returns how many. */
 uint32_t gr_sliced_foresee(const struct gr_sliced *sliced, uint32_t releases[GR_SLICED_SUMS]);
+/* The validation rows that were heard last are of this silo; it turned out that it cannot be
+ * scored.
+ */
+void gr_sliced_note_silo(struct gr_sliced *sliced, uint32_t silo);
+void gr_sliced_drop_silo(struct gr_sliced *sliced, uint32_t silo);
+/* Whether validation rows of single silos are counted in this scoring. */
+bool gr_sliced_of_silos(const struct gr_sliced *sliced);
+/* Collective, behind gr_sliced_find. Slices of silos whose scores this rank tells. of_validation:
+ * all scores are of these rows too. */
+gr_status gr_sliced_add_silos(struct gr_federation *f, struct gr_sliced *sliced,
+                              const struct gr_score *told, bool of_validation) GR_CHECKED;
+const struct gr_slice_silos *gr_sliced_silos_told(const struct gr_sliced *sliced);
 /* What is known of the groups; NULL: nothing. Borrowed. */
 const struct gr_slice_scores *gr_sliced_told(const struct gr_sliced *sliced);
 

@@ -28,6 +28,7 @@ struct gr_sliced {
     struct source *sources;
     size_t n_sources, sources_room;
     struct gr_row_listener listener;
+    struct gr_silo_slices *of_silos; /* NULL: not asked for */
     struct gr_slice_scores told;
 };
 
@@ -73,6 +74,7 @@ gr_status gr_sliced_create(const struct gr_federation *f, struct gr_sliced **out
     GR_TRY(gr_allocate_zero(2 * n + 1, sizeof *s->sizes, "slices", &s->sizes));
     GR_TRY(gr_allocate_zero(n, 1, "slices", &s->withheld));
     GR_TRY(gr_allocate_zero(n, sizeof *s->place, "slices", &s->place));
+    GR_TRY(gr_silo_slices_create(f, &s->of_silos));
     s->listener = (struct gr_row_listener){.hear = hear, .context = s};
     *out = s;
     s = NULL;
@@ -83,6 +85,7 @@ out:
 
 void gr_sliced_free(struct gr_sliced *s) {
     if (!s) return;
+    gr_silo_slices_free(s->of_silos);
     gr_free(s->told.bins.counts);
     gr_free(s->sources);
     gr_free(s->place);
@@ -101,6 +104,7 @@ void gr_sliced_clear(struct gr_sliced *s, bool counts) {
     s->counts = counts;
     s->known = false;
     s->n_sources = 0;
+    gr_silo_slices_clear(s->of_silos);
     memset(s->own, 0, s->slicings->n_groups * sizeof *s->own);
     memset(s->silos, 0, s->slicings->n_groups * sizeof *s->silos);
 }
@@ -110,7 +114,9 @@ bool gr_sliced_is(const struct gr_sliced *s, bool counts) {
 }
 
 void gr_sliced_forget(struct gr_sliced *s) {
-    if (s) s->known = false;
+    if (!s) return;
+    s->known = false;
+    gr_silo_slices_forget(s->of_silos);
 }
 
 const struct gr_row_listener *gr_sliced_listen(struct gr_sliced *s) {
@@ -234,4 +240,30 @@ uint32_t gr_sliced_foresee(const struct gr_sliced *s, uint32_t releases[GR_SLICE
 
 const struct gr_slice_scores *gr_sliced_told(const struct gr_sliced *s) {
     return s && s->known ? &s->told : NULL;
+}
+
+/* ---- of single silos ------------------------------------------------------------------------ */
+
+bool gr_sliced_of_silos(const struct gr_sliced *s) {
+    return s && s->counts && s->of_silos;
+}
+
+void gr_sliced_note_silo(struct gr_sliced *s, uint32_t silo) {
+    if (gr_sliced_of_silos(s)) gr_silo_slices_note(s->of_silos, silo, s->part);
+}
+
+void gr_sliced_drop_silo(struct gr_sliced *s, uint32_t silo) {
+    if (s) gr_silo_slices_drop(s->of_silos, silo);
+}
+
+gr_status gr_sliced_add_silos(struct gr_federation *f, struct gr_sliced *s,
+                              const struct gr_score *told, bool of_validation) {
+    struct gr_slice_rules rules;
+    if (!gr_sliced_of_silos(s) || (s->known && s->told.why)) return GR_OK;
+    set_rules(f, gr_policy_holds(f->config), &rules);
+    return gr_silo_slices_find(f, s->of_silos, told, &rules, of_validation ? s->withheld : NULL);
+}
+
+const struct gr_slice_silos *gr_sliced_silos_told(const struct gr_sliced *s) {
+    return s ? gr_silo_slices_told(s->of_silos) : NULL;
 }

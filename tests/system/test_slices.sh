@@ -118,6 +118,28 @@ for region in north south west; do check "$region is withheld" withheld own/eval
 check "other groups are told" told own/evaluation.json "age=40/65" "below 40"
 check "only after the last round" bash -c '! grep -q "\"slices\": *{\"why\"" own/evaluation.json'
 
+# ---- of single silos ------------------------------------------------------------------------------
+# of_silos FILE: lines SILO|SLICING|GROUP|ROWS|ACCURACY, or SILO|SLICING||withheld|.
+of_silos() {
+    awk -F'"' '/^ "silos"/ { on = 1 } !on { next } $2 == "silo" { silo = $4 } $2 == "slices" { within = 1 } $2 == "silo" { within = 0 } !within { next }
+        $2 == "slicing" { slicing = $4 } $2 == "group" { group = $4 } $2 == "rows" { v = $3; gsub(/[: ,]/, "", v); rows = v }
+        $2 == "accuracy" { want = 1 } $2 == "value" && want { v = $3; gsub(/[: ,]/, "", v); print silo "|" slicing "|" group "|" rows "|" v; want = 0 }
+        $2 == "withheld" { print silo "|" slicing "||withheld|" }' "$1"
+}
+(cat 1.csv; tail -n +2 2.csv; tail -n +2 3.csv) >all.csv
+sed 's/silo_tables:.*/train: {file: all.csv}\n  silos: 4\n  partition: {method: iid}/; /test:/d' run.yaml >dealt.yaml
+dealt() { exits 0 on_ranks "$1" train dealt.yaml --quiet --run "$2" --set evaluate.per_silo=true --set evaluate.minimum_rows=1 "${@:3}"; }
+check "one table, dealt" dealt 1 dealt
+check "on 3 ranks" dealt 3 dealt3
+check "the same" cmp dealt/evaluation.json dealt3/evaluation.json
+check "groups of silos add up to all" equal "$(of_silos dealt/evaluation.json | awk -F'|' '{ n[$2 "|" $3] += $4; r[$2 "|" $3] += $4 * $5 } END { for (g in n) printf "%s %d %.9f\n", g, n[g], r[g] / n[g] }' | sort)" \
+    "$(slices dealt/evaluation.json | awk -F'|' '$3 == "rows" { n[$1 "|" $2] = $4 } $3 == "accuracy" { r[$1 "|" $2] = $4 } END { for (g in n) printf "%s %d %.9f\n", g, n[g], r[g] }' | sort)"
+check "with a threshold" dealt 2 least --set evaluate.minimum_rows=12
+check "a silo tells no region" bash -c "! grep -q '|region|[a-z]' <<<'$(of_silos least/evaluation.json)' && grep -q '|region||withheld' <<<'$(of_silos least/evaluation.json)'"
+check "but ages" grep -q '|age=40/65|below 40|' <<<"$(of_silos least/evaluation.json)"
+check "too many groups of silos" exits 78 "$GRANARY" train dealt.yaml --quiet --run none --set evaluate.per_silo=true --set data.silos=120 --set 'evaluate.slices=[age=1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20 & bp=1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20]' --set data.schema=schema.yaml
+check "says how many" says "allowed at most 50000 in all"
+
 # ---- what is refused ------------------------------------------------------------------------------
 refuses() { check "$1" exits 78 "$GRANARY" validate run.yaml --set "evaluate.slices=$2"; check "says so" says "$3"; }
 refuses "cut points that do not ascend" '[age=65/40]' 'found "age=65/40", allowed ascending cut points'
