@@ -3,6 +3,7 @@
 # of test rows as who counts predictions by hand finds it; the same on any number of ranks and
 # behind masks; where it is not found the run says why.
 . "$(dirname "$0")/library.sh"
+. "$(dirname "$0")/sites.sh"
 
 # rows SEED N: patients, an outcome of two classes and a number.
 rows() {
@@ -88,6 +89,21 @@ check "of each silo too" equal "$(silos held)" 3
 head -201 3.csv >short.csv
 check "a silo of few rows" train 2 few --set "data.test.file=''" --set data.validation_fraction=0.4 --set data.test_fraction=0.4 --set evaluate.per_silo=true --set evaluate.minimum_rows=100 --set 'data.silo_tables=[{file: 1.csv}, {file: 2.csv}, {file: short.csv}]'
 check "is not told of, nor all but it" equal "$(silos few)" 1
+
+# ---- between sites --------------------------------------------------------------------------------
+mkdir -p sites/mail; cd sites || exit 1
+EVERY='1, recalibration: platt, conformal: {alpha: 0.2}'
+make_parties
+write_study 3
+for site in a b c; do write_site $site '{folder: mail}'; done
+check "sites approve" approve_all
+coordinate coordinator --mailbox mail --quiet; all=($!)
+for site in a b c; do join $site; all+=($!); done
+check "they take part" ended "${all[@]}"
+check "the model is that of one job" equal "$(one_job 3)" "$(digest)"
+check "what is made of its outputs too" equal "$(model run | sed -n '/postprocessing/,/server/p')" "$(model plain | sed -n '/postprocessing/,/server/p')"
+check "it is there" bash -c '"$GRANARY" inspect run/model.h5 | grep -q "\"alpha\": 0.2"'
+cd ..
 
 # ---- what is not found ----------------------------------------------------------------------------
 check "an alpha too small for the rows" train 2 none --set evaluate.conformal.alpha=0.001

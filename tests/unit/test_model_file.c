@@ -7,6 +7,7 @@
 #include <granary/store.h>
 
 #include <fcntl.h>
+#include <hdf5.h>
 #include <math.h>
 #include <sodium.h>
 
@@ -91,6 +92,37 @@ START_TEST(long_architecture) {
         gr_model_file_release(&file);
         release(&s);
     }
+}
+END_TEST
+
+static int version_of(const char *path) {
+    int version = 0;
+    const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    const hid_t attribute = H5Aopen(file, "version", H5P_DEFAULT);
+    ck_assert(attribute >= 0 && H5Aread(attribute, H5T_NATIVE_INT, &version) >= 0);
+    H5Aclose(attribute);
+    H5Fclose(file);
+    return version;
+}
+
+/* A reader of version 1 alone, as older ones are, would pass over what is made of outputs. */
+START_TEST(postprocessing_has_another_version) {
+    static const char text[] = "{\"recalibration\": {}}";
+    struct sample s;
+    struct gr_model_file file;
+    make(&s, false);
+    MUST(gr_model_file_write(in_scratch("m.h5"), &s.state));
+    ck_assert_int_eq(version_of(in_scratch("m.h5")), 1);
+    MUST(gr_model_file_read(in_scratch("m.h5"), 0, 1, &file));
+    ck_assert_ptr_null(file.postprocessing);
+    gr_model_file_release(&file);
+    s.state.postprocessing = text;
+    MUST(gr_model_file_write(in_scratch("m.h5"), &s.state));
+    ck_assert_int_eq(version_of(in_scratch("m.h5")), 2);
+    MUST(gr_model_file_read(in_scratch("m.h5"), 0, 1, &file));
+    ck_assert_str_eq(file.postprocessing, text);
+    gr_model_file_release(&file);
+    release(&s);
 }
 END_TEST
 
@@ -335,6 +367,6 @@ START_TEST(deal) {
 }
 END_TEST
 
-RUN_TESTS("model_file", comes_back, long_architecture, same_state_same_bytes, two_writers,
-          python_agrees, every_byte_counts, every_length_counts, not_a_model, cannot_write,
-          lanes_agree, chunks_are_digests_of_digests, cuts, deal)
+RUN_TESTS("model_file", comes_back, long_architecture, postprocessing_has_another_version,
+          same_state_same_bytes, two_writers, python_agrees, every_byte_counts, every_length_counts,
+          not_a_model, cannot_write, lanes_agree, chunks_are_digests_of_digests, cuts, deal)

@@ -149,6 +149,22 @@ START_TEST(in_whatever_units) {
 }
 END_TEST
 
+/* One of 64 classes scores 8 and has half of the rows: its probability e^8b / (e^8b + 63) is to be
+ * a half. Newton's first step goes to where the loss is many times as large. */
+START_TEST(a_step_too_far_is_drawn_back) {
+    enum { CLASSES = 64 };
+    const float z[CLASSES] = {8};
+    struct gr_outputs *rows;
+    MUST(gr_outputs_create(CLASSES, &rows));
+    for (int32_t i = 0; i < 2 * (CLASSES - 1); i++) {
+        const int32_t label = i < CLASSES - 1 ? 0 : i - (CLASSES - 2);
+        MUST(gr_outputs_add(rows, z, &label, NULL, NULL, 1));
+    }
+    const struct gr_recalibration r = fit(GR_RECALIBRATION_TEMPERATURE, rows, CLASSES, 10);
+    ck_assert_double_eq_tol(r.slope, log(63) / 8, 1e-12);
+}
+END_TEST
+
 START_TEST(the_same_however_dealt) {
     for (int m = GR_RECALIBRATION_TEMPERATURE; m <= GR_RECALIBRATION_ISOTONIC; m++)
         for (size_t classes = 2; classes <= (m == GR_RECALIBRATION_TEMPERATURE ? 3 : 2);
@@ -479,6 +495,7 @@ int main(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, as_newton_elsewhere);
     tcase_add_test(tests, in_whatever_units);
+    tcase_add_test(tests, a_step_too_far_is_drawn_back);
     tcase_add_test(tests, the_same_however_dealt);
     tcase_add_test(tests, as_scikit_learn);
     tcase_add_test(tests, steps_are_of_many_rows);
