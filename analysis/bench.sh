@@ -3,7 +3,7 @@
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance
-#   encodings medians letters noise sealing post institutions secure masked masked_sites sites_round private many hundred
+#   encodings medians letters noise sealing post institutions secure masked masked_sites sites_round private sweep compare many hundred
 # The comparisons with PyTorch and scikit-learn need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters noise sealing post institutions secure masked masked_sites sites_round private}
+SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters noise sealing post institutions secure masked masked_sites sites_round private sweep}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -563,6 +563,41 @@ hundred() {
     echo "$(date +%s.%N) $started" | awk '{printf "jobs over https, seconds: %.1f\n", $1 - $2}'
     echo "model $("$GRANARY" inspect --digest run/model.h5), simulated without absence $("$GRANARY" inspect --digest whole/model.h5)"
     cd ..
+}
+
+own_run() {
+    "$GRANARY" train "$TOP/configs/synthetic.yaml" --quiet --run "own/$1-$2-$3" --set run.rounds=40 --set checkpoint.every=5 \
+        --set train.learning_rate="$1" --set train.epochs="$2" --set run.seed="$3"
+}
+seconds_since() { echo "$(date +%s.%N) $1" | awk '{printf "%.1f", $1 - $2}'; }
+sweep() {
+    say "40 runs of 40 rounds, two at a time: by themselves, and as a sweep that is killed after 2 s and gone on with"
+    local times=0 began own job swept
+    shown "granary sweep configs/synthetic.yaml --over train.learning_rate=0.01,0.02,0.05,0.1 --over train.epochs=1,5 --seeds 5"
+    local words=("$TOP/configs/synthetic.yaml" --over train.learning_rate=0.01,0.02,0.05,0.1 --over train.epochs=1,5
+        --seeds 5 --set run.rounds=40 --set checkpoint.every=5 --quiet --jobs 2 --run swept)
+    export -f own_run; export TOP
+    for times in 1 2 3; do
+        rm -rf own swept; mkdir own
+        began=$(date +%s.%N)
+        for run in {0.01,0.02,0.05,0.1}" "{1,5}" "{1..5}; do echo "$run"; done | xargs -P2 -L1 bash -c 'own_run "$0" "$1" "$2"' >/dev/null 2>&1
+        own=$(seconds_since "$began") began=$(date +%s.%N)
+        "$GRANARY" sweep "${words[@]}" >/dev/null 2>&1 & job=$!
+        sleep 2; kill -9 $job; wait $job 2>/dev/null
+        "$GRANARY" sweep "${words[@]}" >/dev/null || echo "the sweep ended with $?"
+        swept=$(seconds_since "$began")
+        echo "by themselves $own s, swept $swept s, ratio $(echo "$swept $own" | awk '{printf "%.2f", $1 / $2}'); runs with all rounds: \
+$(wc -l swept/p*-s*/metrics.jsonl | grep -c '^ *40 ')"
+    done
+}
+
+# Asked for alone: it needs the tables of jobs/make-heart-disease.sh in the folder HEART.
+compare() {
+    say "four hospitals: federated, pooled, alone and left out, five seeds"
+    mkdir -p configs && cp -r "$TOP/configs/." configs && ln -sfn "${HEART:?the folder of the tables}" heart-disease
+    shown "granary compare configs/heart-disease.yaml --seeds 5 --leave-one-out --set policy.minimum_silos=1 --metric auc"
+    time "$GRANARY" compare configs/heart-disease.yaml --seeds 5 --leave-one-out --set policy.minimum_silos=1 --metric auc \
+        --run compared --quiet
 }
 
 # Not among those that are run unasked: it takes minutes, and the memory of 256 processes.
