@@ -195,7 +195,7 @@ gr_status gr_postprocessing_told_to_json(const struct gr_postprocessing_told *to
  * "mean", "standard_deviation" and, where there are any, "left_out", or "why"),
  * "postprocessing", "findings",
  * "lost_weights" (of a table with weights), "slices" ("least_rows", "slicings", each with its
- * "groups" and "fairness", and "worst", or "why"),
+ * "groups" and "fairness", and "worst", or "why"), "worst_silo" (by metric, "silo", "value"),
  * "silos" (each "silo", its pseudonym, "rows", "loss", "accuracy", and "metrics" and "bootstrap"
  * again where they are told). Caller releases with gr_free.
  */

@@ -223,6 +223,40 @@ static json_t *silos_json(const struct gr_evaluation *e) {
     return silos;
 }
 
+/* The silo in which a metric is worst, of those that are told. */
+static json_t *worst_silo_json(const struct gr_evaluation *e, unsigned metric, int sense) {
+    double worst = (double)NAN;
+    char name[24];
+    uint32_t of = e->n_silos;
+    for (uint32_t i = 0; i < e->n_silos; i++) {
+        if (!e->silo_metrics[i].told) continue;
+        const double value = gr_silo_metric(&e->silo_metrics[i], metric).value;
+        if (!isfinite(value) || (of < e->n_silos && !(sense * value < sense * worst))) continue;
+        worst = value;
+        of = i;
+    }
+    if (of == e->n_silos) return NULL;
+    gr_silo_pseudonym(of, name);
+    return json_pack("{s:s, s:o}", "silo", name, "value",
+                     number(gr_round_digits(worst, e->digits)));
+}
+
+/* By metric, of those that slices have too and of which it is known which way is worse. */
+static json_t *worst_silos_json(const struct gr_evaluation *e) {
+    json_t *all = json_object();
+    for (int i = 0; e->silo_metrics && i < GR_SLICE_FIGURES; i++) {
+        const enum gr_slice_figure figure = (enum gr_slice_figure)i;
+        const unsigned metric = gr_metric_find(gr_slice_figure_name(figure));
+        const int sense = gr_slice_figure_sense(figure);
+        if (sense == 0 || metric == gr_metric_count ||
+            !gr_metric_fits(metric, gr_accumulator_classes(e->accumulator)))
+            continue;
+        json_t *worst = worst_silo_json(e, metric, sense);
+        if (worst) json_object_set_new(all, gr_metric_rows[metric].name, worst);
+    }
+    return all;
+}
+
 static int put(json_t *whole, const char *key, json_t *value) {
     return json_object_set_new(whole, key, value);
 }
@@ -253,6 +287,7 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     if (e->weighted) bad |= put(whole, "lost_weights", json_integer((json_int_t)e->lost_weights));
     if (e->slices || e->slices_why)
         bad |= put(whole, "slices", gr_slices_json(e->slices, e->slices_why));
+    if (e->silos) bad |= put(whole, "worst_silo", worst_silos_json(e));
     if (e->silos) bad |= put(whole, "silos", silos_json(e));
     if (!bad) text = json_dumps(whole, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     status = text ? gr_text_format(out, "%s\n", text)

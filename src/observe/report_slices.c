@@ -143,6 +143,43 @@ static void write_fairness(FILE *page, const json_t *fairness) {
     fputs("</tbody></table>\n", page);
 }
 
+/* Which slice, and which silo, is worst by each metric. */
+static void write_worst(FILE *page, const json_t *evaluation) {
+    json_t *slices = json_object_get(json_object_get(evaluation, "slices"), "worst");
+    json_t *silos = json_object_get(evaluation, "worst_silo");
+    if (json_object_size(slices) == 0) return;
+    fputs("<div class=\"card scroll\"><h3>Where the model is worst</h3>\n<table class=\"facts\">"
+          "<thead><tr><th scope=\"col\">metric</th><th scope=\"col\">slice</th><th scope=\"col\">"
+          "value</th><th scope=\"col\">silo</th><th scope=\"col\">value</th></tr></thead>\n"
+          "<tbody>\n",
+          page);
+    for (int i = 0; i < GR_SLICE_FIGURES; i++) {
+        const char *key = gr_slice_figure_name((enum gr_slice_figure)i);
+        const json_t *slice = json_object_get(slices, key), *silo = json_object_get(silos, key);
+        char name[80];
+        if (!slice && !silo) continue;
+        gr_report_metric_name(key, name);
+        fputs("<tr><th scope=\"row\">", page);
+        gr_html_text(page, name);
+        fputs("</th><td>", page);
+        if (slice) gr_html_text(page, gr_json_text(slice, "group"));
+        fputs("</td>", page);
+        if (slice)
+            write_value(page, slice);
+        else
+            fputs("<td></td>", page);
+        fputs("<td>", page);
+        if (silo) gr_html_text(page, gr_json_text(silo, "silo"));
+        fputs("</td>", page);
+        if (silo)
+            write_value(page, silo);
+        else
+            fputs("<td></td>", page);
+        fputs("</tr>\n", page);
+    }
+    fputs("</tbody></table></div>\n", page);
+}
+
 void gr_report_slices(FILE *page, const json_t *evaluation) {
     const json_t *slices = json_object_get(evaluation, "slices");
     const json_t *list = json_object_get(slices, "slicings");
@@ -163,6 +200,7 @@ void gr_report_slices(FILE *page, const json_t *evaluation) {
         write_fairness(page, json_object_get(slicing, "fairness"));
         fputs("</div>\n", page);
     }
+    write_worst(page, evaluation);
 }
 
 /* ---- the card ------------------------------------------------------------------------------- */

@@ -134,8 +134,13 @@ check "on 3 ranks" dealt 3 dealt3
 check "the same" cmp dealt/evaluation.json dealt3/evaluation.json
 check "groups of silos add up to all" equal "$(of_silos dealt/evaluation.json | awk -F'|' '{ n[$2 "|" $3] += $4; r[$2 "|" $3] += $4 * $5 } END { for (g in n) printf "%s %d %.9f\n", g, n[g], r[g] / n[g] }' | sort)" \
     "$(slices dealt/evaluation.json | awk -F'|' '$3 == "rows" { n[$1 "|" $2] = $4 } $3 == "accuracy" { r[$1 "|" $2] = $4 } END { for (g in n) printf "%s %d %.9f\n", g, n[g], r[g] }' | sort)"
-check "with a threshold" dealt 2 least --set evaluate.minimum_rows=12
-check "a silo tells no region" bash -c "! grep -q '|region|[a-z]' <<<'$(of_silos least/evaluation.json)' && grep -q '|region||withheld' <<<'$(of_silos least/evaluation.json)'"
+lowest=$(awk -F'"' '/^ "silos"/ { on = 1 } on && $2 == "silo" { s = $4 } on && /^   "accuracy"/ { v = $3; gsub(/[: ,]/, "", v); if (w == "" || v < w) { w = v; of = s } } END { print of }' dealt/evaluation.json)
+check "the worst silo by accuracy" bash -c "tr -d ' \n' <dealt/evaluation.json | grep -q '\"worst_silo\":{\"accuracy\":{\"silo\":\"$lowest\"'"
+check "is in the report" grep -q "Where the model is worst" dealt/report.html
+check "with a threshold" dealt 2 least --set evaluate.minimum_rows=5
+check "all regions are told together" told least/evaluation.json region missing
+check "but not of a silo with few rows of one" grep -q '|region||withheld|' <<<"$(of_silos least/evaluation.json)"
+check "nor any group that is small there" bash -c "! awk -F'|' '\$4 > 0 && \$4 < 5' <<<'$(of_silos least/evaluation.json)' | grep ."
 check "but ages" grep -q '|age=40/65|below 40|' <<<"$(of_silos least/evaluation.json)"
 check "too many groups of silos" exits 78 "$GRANARY" train dealt.yaml --quiet --run none --set evaluate.per_silo=true --set data.silos=120 --set 'evaluate.slices=[age=1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20 & bp=1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20]' --set data.schema=schema.yaml
 check "says how many" says "allowed at most 50000 in all"

@@ -191,6 +191,8 @@ static const struct {
     {{3, 4, 1, 20, 50, 60, 70, 80, 90}, 3, "110 000 111 111 000"},
     /* Two small ones are fewer than the threshold together. */
     {{4, 3, 30, 20, 50, 60, 70, 80, 90}, 3, "000 000 111 111 000"},
+    /* A small row in one cell: what its partner is made of would add up to it. */
+    {{8, 0, 0, 20, 50, 60, 70, 80, 90}, 3, "110 000 111 111 000"},
     /* All of one silo: nothing is told. */
     {{50, 40, 30, 20, 50, 60, 70, 80, 90}, 1, "111 111 111 111 111"},
 };
