@@ -147,7 +147,9 @@ struct gr_slice_rules {
  * few silos, and as many more that they do not follow by subtraction. rows, silos: of each group
  * over all processes. Along every column of a slicing, and over all of it, the groups that are
  * withheld are none, or at least two, with least_rows rows together and least_silos silos in one of
- * them: their sum follows from the others, perhaps by way of another slicing. Where a group is
+ * them: their sum follows from the others, perhaps by way of another slicing. In a crossing each is
+ * also the corner of a cube of withheld groups along which least_rows rows can be moved with all
+ * sums that are known as they are; where there is none, all are withheld. Where a group is
  * withheld so are all those that it is made of in slicings of more columns (Hundepool et al. 2012,
  * chapter 4: linked tables).
  */

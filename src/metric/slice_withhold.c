@@ -5,9 +5,7 @@
  * from a slicing of fewer columns, from another that has these columns too, or from all rows. Each
  * such sum is taken as known, whether or not it is asked for.
  */
-#include <granary/slices.h>
-
-#include <string.h>
+#include "metric/withholding.h"
 
 const struct gr_slicing *gr_slicing_of(const struct gr_slicings *s, uint32_t group) {
     size_t i = 0;
@@ -22,13 +20,6 @@ uint32_t gr_slice_digit(const struct gr_slicing *slicing, uint32_t group, unsign
         digits /= slicing->part[i].n;
     return digits % slicing->part[part].n;
 }
-
-struct withholding {
-    const struct gr_slicings *slicings;
-    const int64_t *rows, *silos;
-    const struct gr_slice_rules *rules;
-    uint8_t *withheld;
-};
 
 enum { MASKS = 1 << GR_SLICE_COLUMNS_MAX };
 
@@ -52,7 +43,7 @@ static struct line *line_of(struct line_table *t, unsigned mask, uint32_t group)
 }
 
 /* Whether what is withheld of a line is nothing, or cannot be taken apart. */
-static bool is_safe(const struct withholding *w, const struct line *line) {
+static bool is_safe(const struct gr_withholding *w, const struct line *line) {
     return line->n == 0 || line->rows == 0 ||
            (line->n > 1 && line->rows >= w->rules->least_rows &&
             line->silos >= w->rules->least_silos);
@@ -63,7 +54,7 @@ static unsigned count_masks(const struct line_table *t) {
     return (1U << t->slicing->n_parts) - 1;
 }
 
-static void note(const struct withholding *w, struct line_table *t, uint32_t group) {
+static void note(const struct gr_withholding *w, struct line_table *t, uint32_t group) {
     for (unsigned mask = 0; mask < count_masks(t); mask++) {
         struct line *line = line_of(t, mask, group);
         line->n++;
@@ -73,7 +64,7 @@ static void note(const struct withholding *w, struct line_table *t, uint32_t gro
 }
 
 /* How many lines through a group need one more to be withheld. */
-static unsigned count_unsafe(const struct withholding *w, struct line_table *t, uint32_t group) {
+static unsigned count_unsafe(const struct gr_withholding *w, struct line_table *t, uint32_t group) {
     unsigned n = 0;
     for (unsigned mask = 1; mask < count_masks(t); mask++)
         n += !is_safe(w, line_of(t, mask, group));
@@ -84,7 +75,7 @@ static unsigned count_unsafe(const struct withholding *w, struct line_table *t, 
  * Of the told groups in a line that has rows first that which is in the most lines that need one,
  * then the smallest: where two lines meet one group serves both. UINT32_MAX: all are withheld.
  */
-static uint32_t choose(const struct withholding *w, struct line_table *t, unsigned mask,
+static uint32_t choose(const struct gr_withholding *w, struct line_table *t, unsigned mask,
                        const struct line *line) {
     uint32_t best = UINT32_MAX;
     unsigned most = 0;
@@ -104,7 +95,7 @@ static uint32_t choose(const struct withholding *w, struct line_table *t, unsign
 
 /* Lines of the most columns come first: what is withheld for them serves the others too. Returns
  * whether one more group was withheld. */
-static bool protect_lines(const struct withholding *w, const struct gr_slicing *slicing) {
+static bool protect_lines(const struct gr_withholding *w, const struct gr_slicing *slicing) {
     struct line_table t = {.slicing = slicing};
     bool more = false;
     const uint32_t end = slicing->first + slicing->n;
@@ -137,7 +128,7 @@ static bool is_finer(const struct gr_slicing *coarse, const struct gr_slicing *f
 }
 
 /* What a withheld group is made of would add up to it. */
-static bool protect_parts(const struct withholding *w, const struct gr_slicing *coarse,
+static bool protect_parts(const struct gr_withholding *w, const struct gr_slicing *coarse,
                           const struct gr_slicing *fine) {
     unsigned part[GR_SLICE_COLUMNS_MAX];
     bool more = false;
@@ -158,7 +149,7 @@ static bool protect_parts(const struct withholding *w, const struct gr_slicing *
 void gr_slices_withhold(const struct gr_slicings *slicings, const int64_t *rows,
                         const int64_t *silos, const struct gr_slice_rules *rules,
                         uint8_t *withheld) {
-    const struct withholding w = {slicings, rows, silos, rules, withheld};
+    const struct gr_withholding w = {slicings, rows, silos, rules, withheld};
     bool more = true;
     for (uint32_t g = 0; g < slicings->n_groups; g++)
         withheld[g] = rows[g] > 0 && (rows[g] < rules->least_rows || silos[g] < rules->least_silos);
@@ -166,6 +157,8 @@ void gr_slices_withhold(const struct gr_slicings *slicings, const int64_t *rows,
         more = false;
         for (size_t i = 0; i < slicings->n; i++) {
             more |= protect_lines(&w, &slicings->list[i]);
+            if (slicings->list[i].n_parts > 1)
+                more |= gr_withholding_protect_cubes(&w, &slicings->list[i]);
             for (size_t k = 0; k < slicings->n; k++)
                 more |= protect_parts(&w, &slicings->list[i], &slicings->list[k]);
         }
