@@ -194,19 +194,20 @@ static bool is_same_member(const json_t *a, const json_t *b, const char *name) {
 static gr_status refuse_other(const struct gr_sweep_plan *there, const json_t *json) {
     static const char *const members[] = {"format", "keys",    "points", "silos",  "seeds",
                                           "rungs",  "halving", "set",    "metric", "maximize"};
+    const char *hint = gr_plan_is_of(there, "sweep")
+                           ? "; `granary sweep --run` of this one goes on with its plan"
+                           : "";
+    if (!is_same_member(there->json, json, "digests"))
+        return gr_fail(GR_ERROR_CONFIG,
+                       "%s: the config has changed since its plan was made, and runs by two "
+                       "configs cannot be compared; --run names another folder%s",
+                       there->folder, hint);
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (!is_same_member(there->json, json, members[i]))
             return gr_fail(GR_ERROR_WRITE,
                            "%s: is another one's: its \"%s\" differ from those of this command; "
-                           "--run names another folder, and `granary sweep --run` of this one goes "
-                           "on with its plan",
-                           there->folder, members[i]);
-    if (!is_same_member(there->json, json, "digests"))
-        return gr_fail(GR_ERROR_CONFIG,
-                       "%s: the config has changed since its plan was made, and runs by two "
-                       "configs cannot be compared; --run names another folder, and `granary sweep "
-                       "--run` of this one goes on with the config of then",
-                       there->folder);
+                           "--run names another folder%s",
+                           there->folder, members[i], hint);
     return GR_OK;
 }
 

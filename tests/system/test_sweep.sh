@@ -74,7 +74,7 @@ check "by the folder alone" exits 0 "$GRANARY" sweep --run grid --quiet
 check "is the same table" equal "$(sed -n 2p "$OUT")" "$best"
 check "other seeds in it" exits 73 "$GRANARY" sweep "${grid[@]}" --seeds 3 --run grid
 check "are refused" says '"seeds" differ'
-sed 's/batch_size: 10/batch_size: 11/' tiny.yaml >changed.yaml
+sed 's/rounds: 6/rounds: 7/' tiny.yaml >changed.yaml
 check "a config that has changed" exits 78 "$GRANARY" sweep changed.yaml "${grid[@]:1}" --run grid
 check "is refused" says "has changed since"
 
