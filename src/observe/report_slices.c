@@ -121,11 +121,14 @@ static void write_fairness_value(FILE *page, const json_t *value) {
     fputs("</td>", page);
 }
 
-static void write_fairness(FILE *page, const json_t *fairness) {
-    bool any = false;
+static bool has_measures(const json_t *fairness) {
     for (size_t i = 0; i < MEASURES; i++)
-        any = any || json_object_get(fairness, measures[i][0]);
-    if (!any) return;
+        if (json_object_get(fairness, measures[i][0])) return true;
+    return false;
+}
+
+static void write_fairness(FILE *page, const json_t *fairness) {
+    if (!has_measures(fairness)) return;
     fputs("<table class=\"facts\"><caption>Fairness between groups: of the shares the highest less "
           "the lowest, and the lowest by the highest, with an interval of 95 %; below them the "
           "groups with the lowest and the highest.</caption><thead><tr><th scope=\"col\">measure"
@@ -243,7 +246,9 @@ static void write_card_slicing(FILE *card, const json_t *slicing) {
                 write_card_value(card, json_object_get(metrics, columns[k].key));
         fputc('\n', card);
     }
-    fputs("\n| fairness | difference | ratio |\n|---|---|---|\n", card);
+    fputc('\n', card);
+    if (!has_measures(fairness)) return;
+    fputs("| fairness | difference | ratio |\n|---|---|---|\n", card);
     for (size_t i = 0; i < MEASURES; i++) {
         const json_t *measure = json_object_get(fairness, measures[i][0]);
         if (!measure) continue;

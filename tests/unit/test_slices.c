@@ -153,8 +153,8 @@ START_TEST(test_refused) {
                       GR_ERROR_CONFIG, refused[_i].message);
     else
         CHECK_OK(gr_slicings_create(&text, 1, gr_preprocessing_columns(p), &s));
-    CHECK_REFUSED(gr_slicings_create(&text, 1, NULL, &s), GR_ERROR_CONFIG, "have no names");
     gr_slicings_free(s);
+    CHECK_REFUSED(gr_slicings_create(&text, 1, NULL, &s), GR_ERROR_CONFIG, "have no names");
     gr_preprocessing_free(p);
 }
 END_TEST
