@@ -3,7 +3,7 @@
 # machines are noisy; ratios are taken in turn, medians of several.
 #   analysis/bench.sh BUILD [SECTION]...
 # Sections: digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance
-#   encodings medians letters noise sealing post institutions secure masked masked_sites sites_round private sweep compare many hundred
+#   encodings medians letters noise sealing post institutions secure masked masked_sites sites_round private bootstrap sweep compare many hundred
 # The comparisons with PyTorch and scikit-learn need `jobs/deps.sh --peers`; without them those lines say so.
 set -u
 BUILD=$(cd "$1" && pwd); shift
@@ -16,7 +16,7 @@ DATA=/usr/share/datasets/fashion-mnist
 WORK=$(mktemp -d "$TOP/build/bench-XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
 cd "$WORK" || exit 1
-SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters noise sealing post institutions secure masked masked_sites sites_round private sweep}
+SECTIONS=${*:-digests accuracy rate aggregate latency small overhead thousand silos checkpoint memory lost tolerance encodings medians letters noise sealing post institutions secure masked masked_sites sites_round private bootstrap sweep}
 
 say() { printf '\n== %s\n' "$*"; }
 shown() { printf '$ %s\n' "$*"; }
@@ -84,6 +84,38 @@ private() {
     shown "private_rate_torch.py mlp 2; private_rate_torch.py cnn 5 16 64 256"
     "$PYTHON" "$TOP/analysis/peers/private_rate_torch.py" mlp 2
     "$PYTHON" "$TOP/analysis/peers/private_rate_torch.py" cnn 5 16 64 256
+}
+
+# A table of rows by number: 4 numbers, a class, and 8 columns of 5 groups.
+grouped_rows() {
+    awk -v n="$1" 'BEGIN { srand(1); printf "a,b,c,d,y"; for (j = 0; j < 8; j++) printf ",g%d", j; print ""
+        for (i = 0; i < n; i++) { a = rand(); b = rand()
+            printf "%.3f,%.3f,%.3f,%.3f,%s", a, b, rand(), rand(), rand() < (a + b) / 2 ? "yes" : "no"
+            k = i; for (j = 0; j < 8; j++) { printf ",%s", substr("vwxyz", k % 5 + 1, 1); k = int(k / 5) + i }
+            print "" } }'
+}
+
+bootstrap() {
+    local way i rows=${ROWS:-1250000}
+    say "the last evaluation: 0.8 of $rows rows of 200 silos, in 40 groups, on 2 ranks: without and with 500 replicates"
+    grouped_rows "$rows" >grouped.csv
+    { echo 'columns:'; for i in a b c d; do echo "- {name: $i, type: number, range: [0, 1]}"; done
+        echo '- {name: y, type: label, categories: [no, yes]}'
+        for i in 0 1 2 3 4 5 6 7; do echo "- {name: g$i, type: category, categories: [v, w, x, y, z], encode: one_hot}"; done; } >grouped-schema.yaml
+    cat >grouped.yaml <<YAML
+run: {name: grouped, rounds: 1}
+data: {source: csv, schema: grouped-schema.yaml, silos: 200, train: {file: grouped.csv}, test_fraction: 0.8}
+model: {type: logistic}
+train: {learning_rate: 0.1, batch_size: 100, steps: 1, epochs: 0}
+evaluate: {slices: [g0, g1, g2, g3, g4, g5, g6, g7]}
+YAML
+    for i in 1 2 3; do
+        for way in 0 500; do
+            rm -rf grouped-$way
+            ranks 2 /usr/bin/time -f "peak %M KiB" "$GRANARY" train grouped.yaml --quiet --run "grouped-$way" --set "evaluate.bootstrap.replicates=$way" 2>&1 | xargs
+            echo "$way replicates: $(column grouped-$way/metrics.jsonl evaluate | tail -n 1) s"
+        done
+    done
 }
 
 aggregate() {

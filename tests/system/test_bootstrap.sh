@@ -76,6 +76,9 @@ check "and draw by secrets" bash -c '! cmp -s own1/evaluation.json own2/evaluati
 
 # ---- other runs -------------------------------------------------------------------------------------
 check "the best round's model" train 2 best --set stop.metric=validation_loss --set run.rounds=6 --set train.learning_rate=900
+check "a run of one round" train 2 resumed --set run.rounds=1
+check "that is gone on with" exits 0 on_ranks 3 train run.yaml --quiet --run resumed --resume
+check "has the intervals of one that is not" cmp resumed/evaluation.json test1/evaluation.json
 check "a silo is lost in the last evaluation" exits 0 "$GRANARY" run -n 3 --restarts 0 --run lost run.yaml --quiet --set round.deadline_s=5 --set round.heartbeat_s=1 --set 'faults=[{round: 2, silo: 2, point: score, kind: kill}]'
 check "it is said" grep -q '"event":"lost"' lost/events.jsonl
 check "its table is dealt anew, with the same draws" cmp lost/evaluation.json test1/evaluation.json
