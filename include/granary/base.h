@@ -138,6 +138,7 @@ enum gr_purpose {
     GR_PURPOSE_DROPOUT = 10,   /* units that a silo's dropout layers drop in a round */
     GR_PURPOSE_ROUNDING = 11,  /* of a silo's update in a round's sum, ring16 */
     GR_PURPOSE_SWEEP = 12,     /* points of a sweep; silo 0, round 0 */
+    GR_PURPOSE_BOOTSTRAP = 13, /* replicates of a group's share: silo the group, round the share */
 };
 
 struct gr_stream_key {

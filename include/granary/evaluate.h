@@ -123,6 +123,7 @@ struct gr_bootstrap_told {
     uint32_t replicates;
     const char *unit;                          /* "row" or "silo" */
     uint32_t silos;                            /* that were drawn; 0: rows were */
+    uint64_t seed;                             /* of replicates of slices */
     const struct gr_resampled_metric *metrics; /* GR_METRICS_MAX, with all digits */
     const struct gr_silo_spread *of_silos;     /* of those that silo_metrics has; NULL: none */
 };

@@ -255,6 +255,27 @@ struct gr_fairness_value {
 struct gr_fairness_value gr_fairness(const struct gr_slice_scores *scores, size_t slicing,
                                      enum gr_fairness_measure measure, bool ratio);
 
+/* ---- replicates ----------------------------------------------------------------------------- */
+
+struct gr_slice_spreads; /* opaque */
+/*
+ * Not collective. n replicates (GR_REPLICATES_MIN to GR_REPLICATES_MAX) of the shares that are told
+ * of groups, and of fairness over them, drawn by the seed. Caller releases with
+ * gr_slice_spreads_free. Errors: GR_ERROR_INTERNAL.
+ */
+gr_status gr_slice_spreads_create(const struct gr_slice_scores *scores, size_t n, uint64_t seed,
+                                  struct gr_slice_spreads **out) GR_CHECKED;
+/* Not collective. NULL is accepted. */
+void gr_slice_spreads_free(struct gr_slice_spreads *spreads);
+/* Not collective. Of a group's share, with the step that it is told in outwards; not of other
+ * figures. */
+struct gr_resampled_metric gr_slice_spread(const struct gr_slice_spreads *spreads, uint32_t group,
+                                           enum gr_slice_figure figure);
+/* Not collective. Of a measure over a slicing; of ratios where shares are not told in steps. */
+struct gr_resampled_metric gr_fairness_spread(const struct gr_slice_spreads *spreads,
+                                              size_t slicing, enum gr_fairness_measure measure,
+                                              bool ratio);
+
 /* Two shares, x of n rows each in theory; the limits of their difference or ratio. */
 struct gr_share_of {
     double share, rows;

@@ -112,8 +112,7 @@ static json_t *auc_interval_json(const struct gr_evaluation *e) {
                      "upper", number(interval.upper));
 }
 
-/* {"lower", "upper", "mean", "standard_deviation", "left_out"}, or {"why"}; NULL: there is none. */
-static json_t *resampled_json(struct gr_resampled_metric v, const char *why) {
+json_t *gr_resampled_json(struct gr_resampled_metric v, const char *why) {
     if (v.why) return json_pack("{s:s}", "why", why ? why : v.why);
     if (isnan(v.mean)) return NULL;
     json_t *metric =
@@ -142,7 +141,7 @@ static json_t *resampled_metrics_json(const struct gr_evaluation *e,
         const struct gr_resampled_metric v =
             silo ? of_silo(silo, m, e->digits)
                  : gr_resampled_told(e->accumulator, m, e->bootstrap->metrics[m]);
-        json_t *metric = resampled_json(v, silo ? NULL : e->why);
+        json_t *metric = gr_resampled_json(v, silo ? NULL : e->why);
         if (metric) json_object_set_new(all, gr_metric_rows[m].name, metric);
     }
     return all;
@@ -261,13 +260,21 @@ static int put(json_t *whole, const char *key, json_t *value) {
     return json_object_set_new(whole, key, value);
 }
 
+/* Of rows: nothing is known of which silos a group's rows are of. NULL: there are none. */
+static gr_status make_spreads(const struct gr_evaluation *e, struct gr_slice_spreads **out) {
+    *out = NULL;
+    if (!e->bootstrap || e->bootstrap->silos > 0 || !e->slices || e->slices->why) return GR_OK;
+    return gr_slice_spreads_create(e->slices, e->bootstrap->replicates, e->bootstrap->seed, out);
+}
+
 /* Errors are gathered in `bad` and looked at once; jansson frees the parts with the whole. */
 gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     gr_status status = GR_OK;
     const size_t classes = gr_accumulator_classes(e->accumulator);
     char *text = NULL;
+    struct gr_slice_spreads *spreads;
     json_t *whole = json_object();
-    int bad = 0;
+    int bad = make_spreads(e, &spreads) != GR_OK;
     if (e->round > 0) bad |= put(whole, "round", json_integer(e->round));
     bad |= put(whole, "rows_of", json_string(e->rows_of));
     bad |= put(whole, "rows", json_integer(gr_accumulator_rows(e->accumulator)));
@@ -286,12 +293,13 @@ gr_status gr_evaluation_to_json(const struct gr_evaluation *e, char **out) {
     if (e->findings) bad |= put(whole, "findings", json_loads(e->findings, 0, NULL));
     if (e->weighted) bad |= put(whole, "lost_weights", json_integer((json_int_t)e->lost_weights));
     if (e->slices || e->slices_why)
-        bad |= put(whole, "slices", gr_slices_json(e->slices, e->slices_why));
+        bad |= put(whole, "slices", gr_slices_json(e->slices, e->slices_why, spreads));
     if (e->silos) bad |= put(whole, "worst_silo", worst_silos_json(e));
     if (e->silos) bad |= put(whole, "silos", silos_json(e));
     if (!bad) text = json_dumps(whole, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     status = text ? gr_text_format(out, "%s\n", text)
                   : gr_fail(GR_ERROR_INTERNAL, "memory for an evaluation was refused");
+    gr_slice_spreads_free(spreads);
     free(text);
     json_decref(whole);
     return status;

@@ -28,7 +28,13 @@ static json_t *value_json(struct gr_slice_value v) {
     return out;
 }
 
-static json_t *group_json(const struct gr_slice_scores *s, uint32_t group) {
+static void put_spread(json_t *to, struct gr_resampled_metric v) {
+    json_t *spread = gr_resampled_json(v, NULL);
+    if (spread) json_object_set_new(to, "bootstrap", spread);
+}
+
+static json_t *group_json(const struct gr_slice_scores *s, const struct gr_slice_spreads *spreads,
+                          uint32_t group) {
     json_t *out = json_pack("{s:o}", "group", name_json(s, group)), *metrics;
     if (s->withheld[group]) {
         json_object_set_new(out, "withheld", json_string(withheld_words));
@@ -39,9 +45,12 @@ static json_t *group_json(const struct gr_slice_scores *s, uint32_t group) {
     for (int i = 0; i < GR_SLICE_FIGURES; i++) {
         const enum gr_slice_figure figure = (enum gr_slice_figure)i;
         /* Of single silos no scores are counted in bins. */
-        if (gr_slice_figure_fits(figure, s->classes) && (figure != GR_SLICE_AUC || s->bins.counts))
-            json_object_set_new(metrics, gr_slice_figure_name(figure),
-                                value_json(gr_slice_told(s, group, figure)));
+        if (!gr_slice_figure_fits(figure, s->classes) ||
+            (figure == GR_SLICE_AUC && !s->bins.counts))
+            continue;
+        json_t *value = value_json(gr_slice_told(s, group, figure));
+        if (spreads) put_spread(value, gr_slice_spread(spreads, group, figure));
+        json_object_set_new(metrics, gr_slice_figure_name(figure), value);
     }
     json_object_set_new(out, "metrics", metrics);
     return out;
@@ -49,8 +58,8 @@ static json_t *group_json(const struct gr_slice_scores *s, uint32_t group) {
 
 /* ---- fairness ------------------------------------------------------------------------------- */
 
-static json_t *measure_json(const struct gr_slice_scores *s, size_t slicing,
-                            enum gr_fairness_measure measure, bool ratio) {
+static json_t *measure_json(const struct gr_slice_scores *s, const struct gr_slice_spreads *spreads,
+                            size_t slicing, enum gr_fairness_measure measure, bool ratio) {
     const struct gr_fairness_value v = gr_fairness(s, slicing, measure, ratio);
     json_t *out = json_pack("{s:o}", "value", number(v.value));
     if (v.why) {
@@ -64,6 +73,7 @@ static json_t *measure_json(const struct gr_slice_scores *s, size_t slicing,
     }
     json_object_set_new(out, "lowest", name_json(s, v.low));
     json_object_set_new(out, "highest", name_json(s, v.high));
+    if (spreads) put_spread(out, gr_fairness_spread(spreads, slicing, measure, ratio));
     if (!isfinite(v.lower) || !isfinite(v.upper)) return out;
     json_object_set_new(
         out, "interval",
@@ -73,7 +83,8 @@ static json_t *measure_json(const struct gr_slice_scores *s, size_t slicing,
     return out;
 }
 
-static json_t *fairness_json(const struct gr_slice_scores *s, size_t slicing) {
+static json_t *fairness_json(const struct gr_slice_scores *s,
+                             const struct gr_slice_spreads *spreads, size_t slicing) {
     json_t *out = json_object();
     if (s->classes != 2) {
         json_object_set_new(out, "why", json_string("fairness is of models of two classes"));
@@ -83,8 +94,9 @@ static json_t *fairness_json(const struct gr_slice_scores *s, size_t slicing) {
         const enum gr_fairness_measure measure = (enum gr_fairness_measure)m;
         json_t *both = json_object();
         if (measure != GR_DISPARATE_IMPACT)
-            json_object_set_new(both, "difference", measure_json(s, slicing, measure, false));
-        json_object_set_new(both, "ratio", measure_json(s, slicing, measure, true));
+            json_object_set_new(both, "difference",
+                                measure_json(s, spreads, slicing, measure, false));
+        json_object_set_new(both, "ratio", measure_json(s, spreads, slicing, measure, true));
         json_object_set_new(out, gr_fairness_name(measure), both);
     }
     return out;
@@ -92,16 +104,18 @@ static json_t *fairness_json(const struct gr_slice_scores *s, size_t slicing) {
 
 /* ---- the whole ------------------------------------------------------------------------------ */
 
-static json_t *slicing_json(const struct gr_slice_scores *s, size_t slicing) {
+static json_t *slicing_json(const struct gr_slice_scores *s, const struct gr_slice_spreads *spreads,
+                            size_t slicing) {
     const struct gr_slicing *of = &s->slicings->list[slicing];
     json_t *groups = json_array();
     json_int_t withheld = 0;
     for (uint32_t g = of->first; g < of->first + of->n; g++) {
         withheld += s->withheld[g];
-        if (s->withheld[g] || s->total[g].rows > 0) json_array_append_new(groups, group_json(s, g));
+        if (s->withheld[g] || s->total[g].rows > 0)
+            json_array_append_new(groups, group_json(s, spreads, g));
     }
     return json_pack("{s:s, s:I, s:o, s:o}", "slicing", of->text, "withheld", withheld, "groups",
-                     groups, "fairness", fairness_json(s, slicing));
+                     groups, "fairness", fairness_json(s, spreads, slicing));
 }
 
 /* The group in which a figure is worst, over all slicings. */
@@ -121,12 +135,13 @@ static json_t *worst_json(const struct gr_slice_scores *s, enum gr_slice_figure 
                      name_json(s, of), "value", number(worst));
 }
 
-json_t *gr_slices_json(const struct gr_slice_scores *s, const char *why) {
+json_t *gr_slices_json(const struct gr_slice_scores *s, const char *why,
+                       const struct gr_slice_spreads *spreads) {
     if (s && s->why) why = s->why;
     if (!s || s->why) return json_pack("{s:s}", "why", why);
     json_t *list = json_array(), *worst = json_object();
     for (size_t i = 0; i < s->slicings->n; i++)
-        json_array_append_new(list, slicing_json(s, i));
+        json_array_append_new(list, slicing_json(s, spreads, i));
     for (int i = 0; i < GR_SLICE_FIGURES; i++) {
         const enum gr_slice_figure figure = (enum gr_slice_figure)i;
         if (!gr_slice_figure_fits(figure, s->classes) || gr_slice_figure_sense(figure) == 0)
@@ -153,7 +168,7 @@ json_t *gr_silo_slices_json(const struct gr_slice_scores *all, const struct gr_s
         const int64_t state = silos->state[silo * slicings->n + k];
         json_t *one = json_pack("{s:s}", "slicing", of->text), *groups = json_array();
         for (uint32_t g = of->first; g < of->first + of->n && state == GR_SLICE_TOLD; g++)
-            if (s.total[g].rows > 0) json_array_append_new(groups, group_json(&s, g));
+            if (s.total[g].rows > 0) json_array_append_new(groups, group_json(&s, NULL, g));
         if (state == GR_SLICE_TOLD)
             json_object_set(one, "groups", groups);
         else

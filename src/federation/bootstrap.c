@@ -85,6 +85,7 @@ gr_status gr_bootstrap_create(const struct gr_federation *f, struct gr_bootstrap
                                 &b->replicates));
     b->told = (struct gr_bootstrap_told){.replicates = config->bootstrap.replicates,
                                          .unit = gr_resampled_text(config->bootstrap.unit),
+                                         .seed = f->config->run.seed,
                                          .metrics = b->metrics};
     if (config->per_silo) {
         b->n_silos = f->config->data.silos;

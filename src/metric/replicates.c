@@ -419,8 +419,7 @@ static double quantile(const double *values, size_t n, double share) {
     return i + 1 < n ? values[i] + part * (values[i + 1] - values[i]) : values[n - 1];
 }
 
-/* Of the n values that are defined, of `all`; sorts them. */
-static struct gr_resampled_metric spread_of(double *values, size_t n, size_t all) {
+struct gr_resampled_metric gr_resampled_of(double *values, size_t n, size_t all) {
     const double none = (double)NAN;
     struct gr_resampled_metric out = {none, none, none, none, (int64_t)(all - n), NULL};
     if (n < 2 || (all - n) * LEFT_OUT_PARTS > all) {
@@ -462,7 +461,7 @@ void gr_replicates_spread(struct gr_replicates *r, struct gr_resampled_metric ou
     for (size_t k = 0; k < r->n; k++)
         take_metrics(r, k, n);
     for (unsigned m = 0; m < gr_metric_count; m++)
-        out[m] = is_resampled(r, m) ? spread_of(r->defined + m * r->n, n[m], r->n)
+        out[m] = is_resampled(r, m) ? gr_resampled_of(r->defined + m * r->n, n[m], r->n)
                                     : (struct gr_resampled_metric){none, none, none, none, 0, NULL};
 }
 

@@ -69,5 +69,7 @@ int64_t *gr_replicates_sums(struct gr_replicates *replicates, size_t *n);
 /* What the sums of all processes tell of each metric, by index, with all digits. */
 void gr_replicates_spread(struct gr_replicates *replicates,
                           struct gr_resampled_metric out[GR_METRICS_MAX]);
+/* Of the n values that are defined, of `all`; sorts them. */
+struct gr_resampled_metric gr_resampled_of(double *values, size_t n, size_t all);
 
 #endif

@@ -30,7 +30,7 @@ model: {type: logistic}
 preprocess: {scale: standardise}
 aggregation: {grid: public, clip_norm: 1, weight_max: 1000}
 train: {learning_rate: 2, batch_size: 16}
-evaluate: {bootstrap: {replicates: 200}}
+evaluate: {bootstrap: {replicates: 200}, slices: [age=50]}
 YAML
 train() { exits 0 on_ranks "$1" train run.yaml --quiet --run "$2" "${@:3}"; }
 # at FILE METRIC KEY: of the bootstrap of all rows.
@@ -49,6 +49,9 @@ p=$(metric test1 accuracy)
 check "an accuracy's deviation is that of a share" near "$(at test1 accuracy standard_deviation)" "$(awk -v p="$p" 'BEGIN { print sqrt(p * (1 - p) / 700) }')" 0.15
 delong=$(tr -d ' \n' <test1/evaluation.json | grep -o '"standard_error":[^,]*' | cut -d: -f2)
 check "an AUC's deviation is DeLong's" near "$(at test1 auc standard_deviation)" "$delong" 0.15
+count() { tr -d ' \n' <"$1/evaluation.json" | sed 's/.*"slices"://' | grep -oE "$2" | wc -l; }
+check "groups have intervals of their shares" equal "$(count test1 '"sensitivity":\{"value":[0-9.]*,"bootstrap":\{"lower":')" 2
+check "and so has fairness" equal "$(count test1 '"bootstrap":\{"lower":[^}]*\},"interval"')" 9
 check "another seed draws others" train 2 seed --set run.seed=2 --set train.learning_rate=0.001
 check "of other replicates" bash -c '! cmp -s <(grep -A3 "\"macro_f1\"" test1/evaluation.json) <(grep -A3 "\"macro_f1\"" seed/evaluation.json)'
 
@@ -57,7 +60,7 @@ held=(--set "data.test.file=''" --set evaluate.per_silo=true)
 check "without a test table" train 1 held1 "${held[@]}"
 check "on 3 ranks" train 3 held3 "${held[@]}"
 check "the same bytes" cmp held1/evaluation.json held3/evaluation.json
-check "of each silo as well" equal "$(grep -c '"bootstrap"' held1/evaluation.json)" 4
+check "of each silo as well" equal "$(tr -d ' \n' <held1/evaluation.json | sed 's/.*"silos":\[//' | grep -o '"bootstrap":{"accuracy":{"lower"' | wc -l)" 3
 for key in lower upper mean; do
     check "$key: with policy.digits" awk -v a="$(at held1 auc $key)" 'BEGIN { n = a * 10000; exit !(a != "" && n - int(n + 0.5) < 1e-9 && int(n + 0.5) - n < 1e-9) }'
 done
