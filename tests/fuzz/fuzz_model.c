@@ -8,12 +8,13 @@
  * file after which the fuzzer goes on is of the child in which the reader tries a file first, and
  * no finding.
  *
- *   make MODE=fuzz CC=clang ROOMS="base config comm store data model"
+ *   make MODE=fuzz CC=clang ROOMS="base metric config comm store data model"
  * build/fuzz/tests/fuzz/fuzz_model build/fuzz/tests/fuzz/fuzz_model -max_total_time=600 -timeout=60
  * CORPUS tests/fuzz/corpus/model
  */
 #include <granary/data.h>
 #include <granary/model.h>
+#include <granary/postprocessing.h>
 #include <granary/store.h>
 
 #include <fcntl.h>
@@ -123,11 +124,16 @@ static gr_status read_model(const char *file_path) {
     struct gr_model_file file;
     struct gr_model *model = NULL;
     struct gr_preprocessing *p = NULL;
+    struct gr_postprocessing made = {0};
     gr_status status = gr_model_file_read(file_path, 0, 1, &file);
     if (status != GR_OK) return status;
     status = gr_model_create_from_description(file.architecture, &file.layout, 4, &model);
     if (status == GR_OK && file.preprocessing)
         status = gr_preprocessing_create("/preprocessing", file.preprocessing, &p);
+    if (status == GR_OK && file.postprocessing)
+        status = gr_postprocessing_parse("/postprocessing", file.postprocessing,
+                                         gr_model_classes(model), &made);
+    gr_postprocessing_release(&made);
     gr_preprocessing_free(p);
     gr_model_free(model);
     gr_model_file_release(&file);

@@ -79,6 +79,19 @@ check "their coverage" near "$(paste -d, days.csv test.csv | awk -F, 'NR > 1 { n
 check "about 0.9" within "$(figure days coverage)" 0.9 0.05
 check "and as wide as is said" awk -F, -v h="$(figure days half_width)" 'NR > 1 { d = $3 - $2 - 2 * h; if (d > 1e-4 || d < -1e-4) exit 1 }' days.csv
 
+# ---- one table, dealt to eight silos --------------------------------------------------------------
+(cat 1.csv; sed 1d 2.csv; sed 1d 3.csv) >all.csv
+sed 's/silo_tables:.*/silos: 8/; s/test: {file.*/train: {file: all.csv}\n  test_fraction: 0.2/; s/alpha: 0.1}/&, recalibration: isotonic, per_silo: true/; s/name: conformal/&, rehearsal: true/' run.yaml >dealt.yaml
+check "a rehearsal" exits 0 "$GRANARY" train dealt.yaml --quiet --run dealt
+check "on eight ranks" exits 0 on_ranks 8 train dealt.yaml --quiet --run eight
+check "finds the same" cmp dealt/evaluation.json eight/evaluation.json
+check "and writes the same" equal "$(model dealt)" "$(model eight)"
+check "of each silo" equal "$(silos dealt)" 8
+check "that loses a rank meanwhile" exits 0 "$GRANARY" run -n 3 dealt.yaml --run less --quiet --restarts 0 --set round.deadline_s=20 \
+    --set round.collective_deadline_s=10 --set round.heartbeat_s=5 --set "faults=[{kind: kill, silo: 7, round: 3, point: postprocess}]"
+check "begins anew over the others" test "$(silos less)" -lt 8
+check "and finds its own" bash -c '"$GRANARY" inspect less/model.h5 | grep -q "\"alpha\": 0.1"'
+
 # ---- behind masks, and by silo --------------------------------------------------------------------
 sed 's/name: conformal/&, rehearsal: true/' run.yaml >secure.yaml; echo 'secure: {aggregation: true}' >>secure.yaml
 check "under secure sums" exits 0 on_ranks 3 train secure.yaml --quiet --run secure
