@@ -83,7 +83,8 @@ static void take_time(char out[32], const char *text) {
     gr_text_quote(text ? text : "", text ? strlen(text) : 0, out, 32);
 }
 
-/* A run that has stopped early is at the end of every rung. */
+/* A run that has stopped early is at the end of every rung, and one that was begun for a later rung
+ * at the end of this, however far it came. */
 void gr_result_state(const struct gr_sweep_plan *plan, size_t run, uint32_t rung,
                      struct gr_sweep_result *out) {
     char name[GR_RUN_NAME_MAX], *path = NULL;
@@ -100,8 +101,9 @@ void gr_result_state(const struct gr_sweep_plan *plan, size_t run, uint32_t rung
     out->rounds = gr_json_count(manifest, "rounds_done");
     take_time(out->began, gr_json_text(json_array_get(stretches, 0), "started"));
     take_time(out->ended, gr_json_text(json_array_get(stretches, n - 1), "ended"));
-    if (outcome && strcmp(outcome, "finished") == 0 &&
-        (plan->n_rungs == 1 || planned >= gr_plan_rounds(plan, rung) || out->rounds < planned)) {
+    const bool finished = outcome && strcmp(outcome, "finished") == 0;
+    const uint64_t wanted = plan->n_rungs == 1 ? planned : gr_plan_rounds(plan, rung);
+    if (planned > wanted || (finished && (planned == wanted || out->rounds < planned))) {
         out->state = GR_SWEEP_DONE;
     } else if (read_failure(plan, name, out)) {
         out->state = GR_SWEEP_FAILED;

@@ -12,7 +12,6 @@ model: {type: softmax}
 train: {learning_rate: 0.05, batch_size: 10}
 checkpoint: {every: 2}
 YAML
-sweep() { "$GRANARY" sweep "$@"; }
 lines() { wc -l <"$1"; }
 stretches() { grep -c '"resumed_from"' "$1/manifest.json"; }
 
@@ -132,7 +131,7 @@ for kill in 1 2 3 4; do
     sleep "0.$((3 + kill * 2))"
     kill -9 $job; wait $job 2>/dev/null
 done
-sweep "${many[@]}" --run torn >/dev/null 2>&1 & job=$!
+"$GRANARY" sweep "${many[@]}" --run torn >/dev/null 2>&1 & job=$!
 sleep 0.5; wait_claim; kill -TERM $job; wait $job; code=$?
 check "stopped, or done" test $code = 75 -o $code = 0
 check "two at once go on" bash -c '"$GRANARY" sweep --run torn --quiet >a.out 2>&1 & job=$!
@@ -144,6 +143,16 @@ for run in whole/p*-s*; do
     check "${run#*/}: the same model" equal "$("$GRANARY" inspect --digest "torn/${run#*/}/model.h5")" "$("$GRANARY" inspect --digest "$run/model.h5")"
 done
 check "no run is left" none_left granary
+
+# Stopped in a later rung, the earlier ones stay as they were.
+rungs=(tiny.yaml --over train.learning_rate=0.01,0.1 --halving 2 --set run.rounds=3000 --set checkpoint.every=100 --run rungs)
+"$GRANARY" sweep "${rungs[@]}" >/dev/null 2>&1 & job=$!
+for _ in $(seq 600); do [ "$(cat rungs/p*/metrics.jsonl 2>/dev/null | wc -l)" -gt 3200 ] && break; sleep 0.05; done
+kill -TERM $job; wait $job; code=$?
+check "stopped in the second rung, or done" test $code = 75 -o $code = 0
+check "it goes on there" exits 0 "$GRANARY" sweep "${rungs[@]}"
+check "to all rounds" equal "$(cat rungs/p*/metrics.jsonl | wc -l)" 4500
+check "nothing failed" test ! -e rungs/failed
 
 # Another host's claim stands while it is touched; this one's does not where the process is gone.
 check "a plan alone" exits 0 "$GRANARY" sweep tiny.yaml --seeds 2 --plan --run claimed
