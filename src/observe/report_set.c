@@ -21,9 +21,9 @@ const struct gr_report_figure_row gr_report_figure_rows[GR_REPORT_FIGURES] = {
     [GR_VALIDATION_ACCURACY] = {"validation accuracy", GR_SHOWN_PERCENT, .score = true},
     [GR_VALIDATION_LOSS] = {"validation loss", GR_SHOWN_REAL, .score = true,
                             .lower_is_better = true},
-    [GR_ROUNDS_PARTIAL] = {"rounds with silos missing", GR_SHOWN_COUNT},
-    [GR_SECONDS_IN_ROUNDS] = {"time in rounds", GR_SHOWN_SECONDS},
-    [GR_BYTES_SENT] = {"sent between ranks", GR_SHOWN_BYTES},
+    [GR_ROUNDS_PARTIAL] = {"rounds with silos missing", GR_SHOWN_COUNT, .score = false},
+    [GR_SECONDS_IN_ROUNDS] = {"time in rounds", GR_SHOWN_SECONDS, .score = false},
+    [GR_BYTES_SENT] = {"sent between ranks", GR_SHOWN_BYTES, .score = false},
 };
 
 /* ---- a run ---------------------------------------------------------------------------------- */
