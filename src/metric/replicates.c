@@ -162,18 +162,21 @@ void gr_replicates_free(struct gr_replicates *r) {
 /* ---- bins and grids ----------------------------------------------------------------------------
  */
 
-/* A mean times 2^-8, and a power of two: the same on all processes, for sums are. */
-static double grid_of(long double sum, long double weight) {
-    const double mean = weight > 0 ? (double)(sum / weight) : 0;
+/* The mean of what rows add to a sum, weights and all, times 2^-8, and a power of two: the same on
+ * all processes, for sums are. By the mean of a weight it would be far above what most rows add
+ * where a few weigh much more than the others. */
+static double grid_of(long double sum, int64_t rows) {
+    const double mean = rows > 0 ? (double)(sum / (long double)rows) : 0;
     return mean > 0 && isfinite(mean) ? ldexp(1, ilogb(mean) - FINE_BITS) : 1;
 }
 
 static void lay_grids(struct gr_replicates *r, const struct gr_accumulator *total) {
     const long double weight = gr_weight_of(total->sums[GR_WEIGHT]);
+    const int64_t rows = total->sums[GR_ROWS];
     if (r->classes > 0) {
-        r->grid[LOSS] = grid_of(gr_real_value(total->log_loss), weight);
-        r->grid[BRIER] = grid_of(gr_real_value(total->brier), weight);
-        if (total->expected) r->grid[EXPECTED] = grid_of(gr_real_value(total->expected), weight);
+        r->grid[LOSS] = grid_of(gr_real_value(total->log_loss), rows);
+        r->grid[BRIER] = grid_of(gr_real_value(total->brier), rows);
+        if (total->expected) r->grid[EXPECTED] = grid_of(gr_real_value(total->expected), rows);
         return;
     }
     const int64_t *sums = total->numbers;
@@ -182,10 +185,10 @@ static void lay_grids(struct gr_replicates *r, const struct gr_accumulator *tota
     const long double square = gr_real_value(sums + (size_t)GR_TARGET_SQUARED * GR_REAL_WORDS);
     const long double spread = square - weight * mean * mean;
     r->target = (double)mean;
-    r->grid[SQUARED] = grid_of(gr_real_value(sums + (size_t)GR_SQUARED * GR_REAL_WORDS), weight);
-    r->grid[ABSOLUTE] = grid_of(gr_real_value(sums + (size_t)GR_ABSOLUTE * GR_REAL_WORDS), weight);
-    r->grid[TARGET_SQUARED] = grid_of(spread, weight);
-    r->grid[TARGET] = grid_of(weight > 0 && spread > 0 ? sqrtl(spread / weight) : 0, 1);
+    r->grid[SQUARED] = grid_of(gr_real_value(sums + (size_t)GR_SQUARED * GR_REAL_WORDS), rows);
+    r->grid[ABSOLUTE] = grid_of(gr_real_value(sums + (size_t)GR_ABSOLUTE * GR_REAL_WORDS), rows);
+    r->grid[TARGET_SQUARED] = grid_of(spread, rows);
+    r->grid[TARGET] = grid_of(weight > 0 && spread > 0 ? sqrtl(spread * weight) : 0, rows);
 }
 
 /*

@@ -354,6 +354,40 @@ START_TEST(weights) {
 }
 END_TEST
 
+/* A row weighs 2,048 times as much as any of the others, and has about their mean loss: those of
+ * the others are not lost on the grid. The deviation is that of a mean with weights, of which a
+ * row's draw moves its own distance. */
+START_TEST(a_heavy_row) {
+    enum { N = 20000, REPLICATES = 1000 };
+    const float light = 0x1p-11f, heavy = 1;
+    struct gr_accumulator *a;
+    struct gr_resampled_metric found[GR_METRICS_MAX];
+    double loss[N], mean = 0, weight = 0, square = 0;
+    MUST(gr_accumulator_create(2, &a));
+    for (size_t i = 0; i < N; i++) {
+        const float logits[2] = {0, i == 0 ? 0.5f : (float)place_of(i)};
+        const int32_t label = i % 3 == 1;
+        const double w = (double)(i == 0 ? heavy : light);
+        MUST(gr_accumulator_add_classes(a, logits, &label, i == 0 ? &heavy : &light, 1));
+        loss[i] = log1p(exp(label ? -(double)logits[1] : (double)logits[1]));
+        mean += w * loss[i];
+        weight += w;
+    }
+    mean /= weight;
+    for (size_t i = 0; i < N; i++) {
+        const double moved = (double)(i == 0 ? heavy : light) * (loss[i] - mean) / weight;
+        square += moved * moved;
+    }
+    gr_accumulator_bin(a, a);
+    struct gr_replicates *r = replicates_of(a, REPLICATES);
+    gr_replicates_spread(r, found);
+    ck_assert_double_eq_tol(found[METRIC(log_loss)].mean, mean, 0.2 * sqrt(square));
+    ck_assert_double_eq_tol(found[METRIC(log_loss)].deviation / sqrt(square), 1, 0.25);
+    gr_replicates_free(r);
+    gr_accumulator_free(a);
+}
+END_TEST
+
 /* ---- what is not defined --------------------------------------------------------------------- */
 
 /* n rows of one class, all taken for it. */
@@ -501,6 +535,7 @@ int main(void) {
     tcase_add_test(tests, models_are_paired);
     tcase_add_test(tests, together);
     tcase_add_test(tests, weights);
+    tcase_add_test(tests, a_heavy_row);
     tcase_add_test(tests, few_rows);
     tcase_add_test(tests, sizes);
     tcase_add_test(tests, far_values);
