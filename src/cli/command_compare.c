@@ -301,7 +301,8 @@ static bool needs_several(const char *strategy) {
     return strcmp(strategy, "median") == 0 || strcmp(strategy, "trimmed_mean") == 0;
 }
 
-/* The settings that turn the config into one over these tables: nobody is drawn, away or masked. */
+/* The settings that turn the config into one over these tables: nobody is drawn, away or masked,
+ * and probabilities are those of the model, on single silos' rows as on all. */
 static json_t *make_set(const struct comparing *c, json_t *tables, json_t *names, json_t *test) {
     static const char *const plain[] = {"data.source=hdf5",
                                         "data.schema=''",
@@ -321,6 +322,7 @@ static json_t *make_set(const struct comparing *c, json_t *tables, json_t *names
                                         "policy.minimum_silos=1",
                                         "secure.aggregation=false",
                                         "evaluate.per_silo=false",
+                                        "evaluate.recalibration=none",
                                         "evaluate.slices=[]"};
     json_t *set = json_array();
     for (size_t i = 0; i < c->words->set.n; i++)

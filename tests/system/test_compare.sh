@@ -59,6 +59,12 @@ lifts() { awk -v sign="$1" '$6 ~ /^[-+]/ { d = $6 - sign * ($4 - $3); n++; bad +
 check "lift is the difference" lifts 1
 check "the silo left out is judged whole" equal "$(sed -n 's/^ *"rows": \([0-9]*\).*/\1/p' c/p*-s1_without_1/evaluation.json)" 60
 
+# The last line and those of the silos are of the same probabilities.
+check "with a recalibration" exits 0 "$GRANARY" compare run.yaml "${mine[@]}" --metric log_loss --run r \
+    --set data.validation_fraction=0.4 --set data.disclosure_threshold=2 --set evaluate.recalibration=platt
+check "silos add up to all" awk -F, '$1 == "federated" && $3 == "all" { all = $7 * $6 } $1 == "federated" && $3 != "all" { sum += $7 * $6; n++ }
+    END { d = all - sum; exit !(n == 3 && all > 0 && d < 1e-9 && d > -1e-9) }' r/compare.csv
+
 # ---- each mode is the run that it stands for ----------------------------------------------------
 same() { # WHAT RUN OPTIONS...
     check "$1" exits 0 "$GRANARY" train run.yaml --quiet --run "direct$PASSED" "${mine[@]}" "${@:3}"
