@@ -370,11 +370,13 @@ static const struct gr_release_row rows[] = {
      scores_slices, GR_SECURE_MASKED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_SILO_SLICES, "silo-slices",
      "of each silo the groups of evaluate.slices among its validation rows: rows, losses, rows by "
-     "class and by what they were taken for",
+     "class and by what they were taken for; of silos that are withheld rows and silos of each "
+     "group together",
      "numbers for each silo and group", RECORDS, GR_RELEASE_EACH_SCORING,
      "evaluate.per_silo (default false); silos whose scores are withheld; a slicing of a silo of "
      "which one group is below the thresholds of slices, or withheld over all silos, and of one "
-     "silo more where one alone is withheld; after the last round only",
+     "silo more where one alone is withheld, or of all where those that are withheld have few rows "
+     "of a group together; after the last round only",
      scores_silo_slices, GR_SECURE_REFUSED, GR_PRIVATE_REFUSED},
     {GR_RELEASE_RECALIBRATION, "recalibration",
      "of the validation rows the sums of the fit of evaluate.recalibration: the loss and its "

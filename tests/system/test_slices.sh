@@ -142,6 +142,17 @@ check "all regions are told together" told least/evaluation.json region missing
 check "but not of a silo with few rows of one" grep -q '|region||withheld|' <<<"$(of_silos least/evaluation.json)"
 check "nor any group that is small there" bash -c "! awk -F'|' '\$4 > 0 && \$4 < 5' <<<'$(of_silos least/evaluation.json)' | grep ."
 check "but ages" grep -q '|age=40/65|below 40|' <<<"$(of_silos least/evaluation.json)"
+# left RUN: what slices of all rows and of silos leave of the others, SLICING|GROUP|ROWS, where it is more than none and less than 10.
+left() {
+    { slices "$1/evaluation.json" | awk -F'|' '$3 == "rows" { print $1 "|" $2 "|" $4 }'; of_silos "$1/evaluation.json" | awk -F'|' '$4 != "withheld" { print $2 "|" $3 "|" (-$4) }'; } |
+        awk -F'|' '{ n[$1 "|" $2] += $3 } END { for (g in n) if (n[g] > 0 && n[g] < 10) print g "|" n[g] }'
+}
+few() { awk -F, -v n="$2" 'BEGIN { OFS = "," } NR > 1 { $1 = ++i <= n ? "" : i % 2 ? "north" : "south" } { print }' $(($1 % 3 + 1)).csv >few$1.csv; }
+few 1 0; few 2 10; few 3 60; few 4 60
+check "two silos that are withheld have few rows of a region" held few --set 'data.silo_tables=[{file: few1.csv}, {file: few2.csv}, {file: few3.csv}, {file: few4.csv}]' --set evaluate.per_silo=true --set evaluate.minimum_rows=2
+check "all regions are told" told few/evaluation.json region missing
+check "nor do the others tell theirs" equal "$(left few)" ""
+check "ages are told of silos" grep -q '|age=40/65|below 40|' <<<"$(of_silos few/evaluation.json)"
 check "too many groups of silos" exits 78 "$GRANARY" train dealt.yaml --quiet --run none --set evaluate.per_silo=true --set data.silos=120 --set 'evaluate.slices=[age=1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20 & bp=1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20]' --set data.schema=schema.yaml
 check "says how many" says "allowed at most 50000 in all"
 
