@@ -356,7 +356,7 @@ START_TEST(what_is_refused_does_not_leave) {
                              gr_release_leaves(rows[i].id, plain));
         refusals += rows[i].secure == GR_SECURE_REFUSED;
     }
-    ck_assert_uint_eq(refusals, 9);
+    ck_assert_uint_eq(refusals, 10);
     ck_assert_int_eq(gr_release_secure(GR_RELEASE_UPDATE), GR_SECURE_MASKED);
     ck_assert_int_eq(gr_release_secure(GR_RELEASE_CLASSES_HELD), GR_SECURE_BITS);
     ck_assert_int_eq(gr_release_secure(GR_RELEASE_SHAPE), GR_SECURE_AS_IT_IS);
