@@ -253,7 +253,7 @@ static void judge(const struct gr_report_run *run, const struct gr_node *entry,
     const struct figure found = sound ? figure_of(run, &gate, why, sizeof why) : unknown;
     *out = (struct gr_gate_result){
         .lower = found.lower, .upper = found.upper, .limit = gate.limit, .at_most = gate.at_most};
-    snprintf(name, sizeof name, "%.40s%s%.60s%s%.60s", gate.kind, gate.metric[0] ? " " : "",
+    snprintf(name, sizeof name, "%.24s%s%.44s%s%.44s", gate.kind, gate.metric[0] ? " " : "",
              gate.metric, gate.slicing[0] ? " by " : "", gate.slicing);
     gr_text_quote(name, strlen(name), out->name, sizeof out->name);
     if (!isfinite(found.lower))
