@@ -532,8 +532,7 @@ void gr_comm_bytes(const struct gr_comm *comm, struct gr_comm_bytes *out) {
     *out = (struct gr_comm_bytes){.between_nodes = comm->bytes_between,
                                   .between_parties = comm->bytes_parties,
                                   .control = comm->bytes_control};
-    out->inside_nodes =
-        comm->bytes_sent - out->between_nodes - out->between_parties - out->control;
+    out->inside_nodes = comm->bytes_sent - out->between_nodes - out->between_parties - out->control;
 }
 
 bool gr_comm_leads_node(const struct gr_comm *comm) {

@@ -14,8 +14,8 @@ json_t *gr_slices_json(const struct gr_slice_scores *scores, const char *why,
 /* The slices of one silo. */
 json_t *gr_silo_slices_json(const struct gr_slice_scores *scores,
                             const struct gr_slice_silos *silos, uint32_t silo);
-/* {"lower", "upper", "mean", "standard_deviation", "left_out"}, or {"why"}, if need be a better one;
- * NULL: there is none. */
+/* {"lower", "upper", "mean", "standard_deviation", "left_out"}, or {"why"}, if need be a better
+ * one; NULL: there is none. */
 json_t *gr_resampled_json(struct gr_resampled_metric metric, const char *why);
 
 #endif

@@ -11,11 +11,11 @@ static gr_status parse(const char *text, struct gr_schema **out) {
 static const struct {
     const char *text, *message;
 } broken[] = {
-    {"{}",
-     "s.yaml:1: columns: is required; found nothing, allowed a list of at most 10000, each a "
-     "section of "
-     "name, type, unit, range, categories, missing, encode, scale, open, decimal, "
-     "thousands, percent, affixes, missing_words, censored, origin, format, in, since, unlabelled, slices_only"},
+    {"{}", "s.yaml:1: columns: is required; found nothing, allowed a list of at most 10000, each a "
+           "section of "
+           "name, type, unit, range, categories, missing, encode, scale, open, decimal, "
+           "thousands, percent, affixes, missing_words, censored, origin, format, in, since, "
+           "unlabelled, slices_only"},
     {"columns: []", "s.yaml:1: columns: found an empty list, allowed 1 to 10000 columns"},
     {"columns: [{name: a, type: real}]",
      "s.yaml:1: columns[0].type: found \"real\", allowed number, integer, category, text, label, "
@@ -27,7 +27,8 @@ static const struct {
     {"columns: [{name: a, type: number, labels: x}]",
      "s.yaml:1: columns[0].labels: found an unknown key, allowed name, type, unit, range, "
      "categories, missing, encode, scale, open, decimal, "
-     "thousands, percent, affixes, missing_words, censored, origin, format, in, since, unlabelled, slices_only"},
+     "thousands, percent, affixes, missing_words, censored, origin, format, in, since, unlabelled, "
+     "slices_only"},
     {"columns: [{name: '', type: number}]",
      "s.yaml:1: columns[0].name: found \"\", allowed a name (type is number)"},
     {"columns: [{name: a, type: number, open: true}]",
