@@ -129,7 +129,7 @@ struct gr_conformal {
 /* Not collective. How many keys there are, from 0 on. */
 uint32_t gr_conformal_keys(bool of_number);
 /* Not collective. The key of a class of a row of logits. */
-uint32_t gr_conformal_key_of_class(const float *logits, size_t classes, size_t class);
+uint32_t gr_conformal_key_of_class(const float *logits, size_t classes, size_t label);
 /* Not collective. The key of a number, of which a model has predicted another. */
 uint32_t gr_conformal_key_of_number(float prediction, float target);
 /* Not collective. Of classes the least probability that is in a set, of a number half of the width

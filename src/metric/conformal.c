@@ -37,10 +37,10 @@ static double log_odds_against(const float *z, size_t classes, size_t class) {
     return most + log(sum) - (double)z[class];
 }
 
-uint32_t gr_conformal_key_of_class(const float *logits, size_t classes, size_t class) {
-    if (classes > 2) return key_of_log_odds(log_odds_against(logits, classes, class));
+uint32_t gr_conformal_key_of_class(const float *logits, size_t classes, size_t label) {
+    if (classes > 2) return key_of_log_odds(log_odds_against(logits, classes, label));
     const double x = (double)gr_output_log_odds(logits);
-    return key_of_log_odds(class == 1 ? -x : x);
+    return key_of_log_odds(label == 1 ? -x : x);
 }
 
 /* The first bits of the float32 above: 8 of the exponent, 8 behind the point. */
