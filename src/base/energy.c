@@ -95,7 +95,8 @@ void gr_energy_take(struct gr_energy *energy) {
             let_go(energy, "a round was longer than a counter's turn");
             return;
         }
-        energy->microjoules += now - zone->last;
+        /* It turns round at its range. */
+        energy->microjoules += now < zone->last ? zone->range - zone->last + now : now - zone->last;
         zone->last = now;
     }
     energy->taken_s = now_s;

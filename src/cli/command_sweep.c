@@ -181,9 +181,11 @@ static const char *usual_metric(const struct gr_config *config) {
 static json_t *make_rungs(uint32_t rounds, uint32_t eta, size_t n_points) {
     json_t *rungs = json_array();
     uint32_t n = 0;
-    for (size_t left = n_points; eta > 0 && left >= eta && rounds / pow(eta, n + 1) >= 1;
-         left /= eta)
+    size_t left = n_points;
+    while (eta > 0 && left >= eta && rounds / pow(eta, n + 1) >= 1) {
+        left /= eta;
         n++;
+    }
     for (uint32_t r = 0; r <= n; r++)
         json_array_append_new(rungs,
                               json_integer((json_int_t)(rounds / pow(eta ? eta : 1, n - r))));

@@ -33,10 +33,10 @@ static gr_status add_row(struct gr_model *model, const float *parameters,
 static gr_status add_person(struct gr_model *model, const float *parameters,
                             const struct gr_rows *rows, uint32_t person, double bound, double steps,
                             int64_t tally[GR_TALLIES]) {
-    const uint32_t *first = &rows->persons.first[person];
-    const double each = floor(steps / (first[1] - first[0]));
+    const uint32_t first = rows->persons.first[person], end = rows->persons.first[person + 1];
+    const double each = floor(steps / (end - first));
     gr_status status = GR_OK;
-    for (uint32_t i = first[0]; i < first[1]; i++)
+    for (uint32_t i = first; i < end; i++)
         GR_TRY(add_row(model, parameters, rows, rows->persons.rows[i], bound, each, tally));
 out:
     return status;

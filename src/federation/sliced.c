@@ -212,8 +212,10 @@ gr_status gr_sliced_find(struct gr_federation *f, struct gr_sliced *s,
     n = s->slicings->n_groups;
     set_rules(f, of->of_silos, &s->told.rules);
     GR_TRY(find_withheld(f, s));
-    for (size_t g = 0; g < n; g++)
-        s->total[g] = s->withheld[g] ? (struct gr_slice_tally){0} : s->own[g];
+    for (size_t g = 0; g < n; g++) {
+        s->total[g] = (struct gr_slice_tally){0};
+        if (!s->withheld[g]) s->total[g] = s->own[g];
+    }
     GR_TRY(gr_release_sum(gr_cohort_door(f->cohort), GR_RELEASE_SLICES, &s->total->rows,
                           n * GR_SLICE_SUMS));
     if (s->classes == 2) GR_TRY(add_bins(f, s, of));

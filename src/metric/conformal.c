@@ -34,7 +34,7 @@ static double log_odds_against(const float *z, size_t classes, size_t class) {
         if (j != class && (double)z[j] > most) most = (double)z[j];
     for (size_t j = 0; j < classes; j++)
         if (j != class) sum += exp((double)z[j] - most);
-    return most + log(sum) - (double)z[class];
+    return most + log(sum < 1 ? 1 : sum) - (double)z[class]; /* the largest adds 1 */
 }
 
 uint32_t gr_conformal_key_of_class(const float *logits, size_t classes, size_t label) {

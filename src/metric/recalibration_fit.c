@@ -131,7 +131,7 @@ static struct bend bend_of_all(const struct point *at, const float *z, size_t cl
         variance += exp(at->slope * below) / sum * (below - mean) * (below - mean);
     }
     const double own = fmax(fmin((double)z[label] - (double)z[top], 0x1p30), -0x1p30);
-    return (struct bend){.loss = log(sum) - at->slope * own,
+    return (struct bend){.loss = log(sum < 1 ? 1 : sum) - at->slope * own, /* the top adds 1 */
                          .gradient = {0, mean - own},
                          .curvature = {0, 0, variance}};
 }

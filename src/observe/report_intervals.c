@@ -56,7 +56,9 @@ void gr_report_intervals(FILE *page, const json_t *evaluation) {
     fputs("</caption><thead><tr><th scope=\"col\">metric</th><th scope=\"col\">95 % interval</th>"
           "<th scope=\"col\">standard deviation</th></tr></thead>\n<tbody>\n",
           page);
-    json_object_foreach(metrics, key, metric) write_row(page, key, metric);
+    json_object_foreach(metrics, key, metric) {
+        write_row(page, key, metric);
+    }
     fputs("</tbody></table></div>\n", page);
 }
 
