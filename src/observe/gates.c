@@ -147,6 +147,11 @@ static struct figure worst_silo_of(const struct gr_report_run *run, const struct
         snprintf(why, size, "scores of silos are not told (evaluate.per_silo)");
         return unknown;
     }
+    if (json_array_size(silos) < gr_json_count(run->manifest, "silos")) {
+        snprintf(why, size, "it is told of %zu of %llu silos: of the others nothing is known",
+                 json_array_size(silos), (unsigned long long)gr_json_count(run->manifest, "silos"));
+        return unknown;
+    }
     json_array_foreach(silos, i, silo) {
         const struct figure own =
             bounds_of(json_object_get(json_object_get(silo, "metrics"), gate->metric));

@@ -70,6 +70,9 @@ unknown "a list" a '[score, auc]' 'it is no section'
 check "other rows" exits 0 "$GRANARY" train plain.yaml --quiet --run c --set data.test_fraction=0.2 --set evaluate.per_silo=false
 unknown "of other rows" a '{kind: regression, metric: accuracy, run: c, limit: -1}' 'the other run was scored on other rows'
 unknown "silos that are not told" c '{kind: worst_silo, metric: accuracy, limit: 0}' 'scores of silos are not told'
+head -15 1.csv >4.csv
+check "a small silo more" exits 0 "$GRANARY" train plain.yaml --quiet --run small --set data.silo_tables='[{file: 1.csv}, {file: 2.csv}, {file: 3.csv}, {file: 4.csv}]'
+unknown "silos that are withheld" small '{kind: worst_silo, metric: accuracy, limit: 0}' 'of 4 silos: of the others nothing is known'
 cp -r a stopped; sed -i 's/"outcome": "finished"/"outcome": "stopped"/' stopped/manifest.json
 unknown "not finished" stopped '{kind: score, metric: accuracy, limit: 0}' 'the run has not finished'
 cp -r a changed; sed -i '2s/"round":[0-9]*/"round":9/' changed/events.jsonl
