@@ -308,6 +308,12 @@ static void check_operating_points(const struct gr_rule_context *r) {
     char quoted[64];
     if (evaluate->operating_points_count == 0 || !gr_rule_sound(r, "evaluate.operating_points"))
         return;
+    if (gr_predicts_number(&r->config->model) && gr_rule_sound(r, "model.type")) {
+        REFUSE(r, "evaluate.operating_points",
+               "found some, allowed none with a model that predicts a number: they are thresholds "
+               "of two classes");
+        return;
+    }
     for (unsigned i = 0; i < evaluate->operating_points_count; i++) {
         const char *text = evaluate->operating_points[i];
         if (gr_point_parse(text, &rule)) continue;
@@ -364,13 +370,20 @@ static void check_postprocessing(const struct gr_rule_context *r) {
         REFUSE(r, "evaluate.every", "found 0, allowed at least 1 with %s", key);
 }
 
-/* A rule on a metric names one that the rounds have. */
+/* Whether the rounds have the metric. */
+static bool is_in_lines(const struct gr_evaluate_config *evaluate, const char *metric) {
+    for (unsigned i = 0; i < evaluate->metrics_count; i++)
+        if (strcmp(evaluate->metrics[i], metric) == 0) return true;
+    return false;
+}
+
+/* An alert on a figure that no line has would never come, and nobody would know. */
 static void check_alerts(const struct gr_rule_context *r) {
     const struct gr_alerts_config *alerts = &r->config->alerts;
     for (unsigned i = 0; i < alerts->rules_count; i++) {
         const struct gr_alert_rule_config *rule = &alerts->rules[i];
         const bool named = rule->metric && rule->metric[0];
-        const bool known = named && gr_metric_find(rule->metric) < gr_metric_count;
+        const bool known = named && is_in_lines(&r->config->evaluate, rule->metric);
         if (rule->figure == GR_WATCHED_METRIC && !known)
             REFUSE(r, "alerts.rules",
                    "found no metric of evaluate.metrics in entry %u, whose figure is metric",

@@ -19,6 +19,7 @@ check "an unknown figure" exits 78 "$GRANARY" validate small.yaml --set 'alerts.
 check "is told with those that there are" says "train_loss"
 check "a metric that is none" exits 78 "$GRANARY" validate small.yaml --set 'alerts.rules=[{figure: metric, metric: beauty}]'
 check "is told" says "alerts.rules: found no metric of evaluate.metrics in entry 1"
+check "a metric that the rounds have not" exits 78 "$GRANARY" validate small.yaml --set 'alerts.rules=[{figure: metric, metric: brier}]'
 check "a metric too many" exits 78 "$GRANARY" validate small.yaml --set 'alerts.rules=[{figure: test_loss, metric: auc}]'
 
 # ---- the usual rules, each on a run that is made for it ----------------------------------------

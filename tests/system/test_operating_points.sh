@@ -96,6 +96,8 @@ check "too few rows for a point" train 2 few --set data.disclosure_threshold=500
 check "there is none" bash -c '! grep -q "\"threshold\": 0\.[0-9]*,.*youden" few/evaluation.json'
 
 # ---- what is refused ------------------------------------------------------------------------------
+check "for a number there are none" exits 78 "$GRANARY" validate run.yaml --set 'model={type: linear}'
+check "and that is said" says 'evaluate.operating_points: found some, allowed none with a model that predicts a number'
 check "a rule that is none" exits 78 "$GRANARY" validate run.yaml --set 'evaluate.operating_points=[roc]'
 check "says which there are" says 'found "roc", allowed youden, sensitivity=S and specificity=S, with S above 0 and at most 1'
 check "without validation rows" exits 78 "$GRANARY" validate run.yaml --set data.validation_fraction=0
