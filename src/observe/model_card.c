@@ -202,7 +202,8 @@ static void write_metric(FILE *card, const char *key, const json_t *metric) {
     fputs(" | ", card);
     if (isfinite(value)) fprintf(card, "%.4g", value);
     if (isfinite(lower) && isfinite(upper))
-        fprintf(card, isfinite(value) ? " (%.4g to %.4g)" : "%.4g to %.4g", lower, upper);
+        fprintf(card, isfinite(value) ? " (counted within %.4g to %.4g)" : "%.4g to %.4g", lower,
+                upper);
     fputs(" |\n", card);
 }
 
