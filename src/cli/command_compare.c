@@ -86,10 +86,6 @@ static gr_status read_option(int option, struct compare_words *words) {
         return gr_overrides_add(&words->set, optarg);
     case 'S':
         return gr_read_count("--seeds", optarg, 1, 1000, &words->seeds);
-    case 'j':
-        return gr_read_count("--jobs", optarg, 1, 1000, &words->schedule.jobs);
-    case 'g':
-        return gr_read_number("--grace", optarg, 0, 1e6, &words->schedule.grace_s);
     case 'l':
         words->leave_one_out = true;
         return GR_OK;
@@ -99,14 +95,8 @@ static gr_status read_option(int option, struct compare_words *words) {
     case 'r':
         words->folder = optarg;
         return GR_OK;
-    case 'y':
-        words->schedule.retry = true;
-        return GR_OK;
-    case 'q':
-        words->schedule.quiet = true;
-        return GR_OK;
     default:
-        return GR_ERROR_USAGE;
+        return gr_schedule_option(option, &words->schedule);
     }
 }
 

@@ -96,12 +96,8 @@ static gr_status read_option(int option, struct sweep_words *words) {
         return gr_read_count("--random", optarg, 1, GR_SWEEP_RUNS_MAX, &words->points.random);
     case 'h':
         return gr_read_count("--halving", optarg, 2, 100, &words->halving);
-    case 'j':
-        return gr_read_count("--jobs", optarg, 1, 1000, &words->schedule.jobs);
     case 'n':
         return gr_read_count("-n", optarg, 1, 1 << 20, &words->schedule.ranks);
-    case 'g':
-        return gr_read_number("--grace", optarg, 0, 1e6, &words->schedule.grace_s);
     case 'f':
         words->points.from = optarg;
         return GR_OK;
@@ -114,17 +110,11 @@ static gr_status read_option(int option, struct sweep_words *words) {
     case 'p':
         words->plan_only = true;
         return GR_OK;
-    case 'y':
-        words->schedule.retry = true;
-        return GR_OK;
     case 'w':
         words->schedule.no_wait = true;
         return GR_OK;
-    case 'q':
-        words->schedule.quiet = true;
-        return GR_OK;
     default:
-        return GR_ERROR_USAGE;
+        return gr_schedule_option(option, &words->schedule);
     }
 }
 

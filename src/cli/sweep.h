@@ -178,6 +178,9 @@ struct gr_schedule_asked {
     bool no_wait;   /* ends once all that is left is at work elsewhere */
     bool quiet;
 };
+/* Takes one of the options that sweeps and comparisons share: --jobs, --grace, --retry, --quiet.
+ * GR_ERROR_USAGE: it is none of them, or has a bad value. */
+gr_status gr_schedule_option(int option, struct gr_schedule_asked *asked);
 /*
  * Brings the runs of the points that are flagged to the end of a rung, as far as that can be.
  * *n_open: those that others are at work on, and which are not waited for. Errors: GR_STOPPED: by a

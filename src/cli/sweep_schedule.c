@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
@@ -24,6 +25,23 @@
 static const double look_s = 1, force_s = 5, repeat_s = 5;
 /* Starts of a run by this process, before what ends it otherwise than by its own words counts. */
 enum { STARTS_MAX = 3, REASON_MAX = 200, LOG_TAIL = 4096 };
+
+gr_status gr_schedule_option(int option, struct gr_schedule_asked *asked) {
+    switch (option) {
+    case 'j':
+        return gr_read_count("--jobs", optarg, 1, 1000, &asked->jobs);
+    case 'g':
+        return gr_read_number("--grace", optarg, 0, 1e6, &asked->grace_s);
+    case 'y':
+        asked->retry = true;
+        return GR_OK;
+    case 'q':
+        asked->quiet = true;
+        return GR_OK;
+    default:
+        return GR_ERROR_USAGE;
+    }
+}
 
 enum fate {
     FATE_OPEN,   /* to be looked at */
